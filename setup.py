@@ -1,0 +1,74 @@
+"""Build and install tml_ros, for pip as well as for colcon (ament_python).
+
+The message definitions of tml_interfaces are installed as data, so that the core can read bags that hold them where
+there is no ROS. It knows nothing about the generated classes; tml_interfaces/CMakeLists.txt makes those.
+"""
+
+import re
+from collections import defaultdict
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = "tml_ros"
+ROOT = Path(__file__).resolve().parent
+SHARED = ("launch/*.launch.py", "config/**/*", "models/**/*")
+INTERFACES = ("tml_interfaces/msg/*.msg", "tml_interfaces/srv/*.srv", "tml_interfaces/action/*.action")
+
+
+def version() -> str:
+    """Read the version without importing the package, which would need its dependencies."""
+    found = re.search(r'^__version__ = "(.+)"$', (ROOT / NAME / "__init__.py").read_text(), re.MULTILINE)
+    if not found:
+        raise SystemExit(f'{NAME}/__init__.py has no line __version__ = "..."; add it')
+    return found[1]
+
+
+def data_files() -> list[tuple[str, list[str]]]:
+    """List what is installed under share/, as (folder, files), paths relative to this file."""
+    share = Path("share", NAME)
+    folders = defaultdict(list)
+    folders[Path("share/ament_index/resource_index/packages")].append(Path("resource", NAME))
+    folders[share].append(Path("package.xml"))
+    for base, patterns in ((share, SHARED), (share / "interfaces", INTERFACES)):
+        for path in (path for pattern in patterns for path in sorted(ROOT.glob(pattern))):
+            relative = path.relative_to(ROOT)
+            if path.is_file() and "__pycache__" not in relative.parts:
+                folders[base / relative.parent].append(relative)
+    return [(str(folder), [str(path) for path in paths]) for folder, paths in folders.items()]
+
+
+setup(
+    name=NAME,
+    version=version(),
+    description="Full-duplex presence for robots: sound, sight and speech in 200 ms micro-turns.",
+    license="Apache-2.0",
+    packages=find_packages(str(ROOT), include=[NAME, f"{NAME}.*"]),
+    package_data={"tml_ros.replay": ["report_assets/*"]},
+    data_files=data_files(),
+    python_requires=">=3.11",
+    install_requires=[
+        "jsonschema>=4.10",
+        "numpy>=1.26",
+        "onnxruntime>=1.17",
+        "opencv-python-headless>=4.6,<5",
+        "pocketsphinx>=5.0",
+        "pyyaml>=6.0",
+        "rich>=13.0",
+        "rosbags>=0.11",
+        "sounddevice>=0.4",
+        "soundfile>=0.12",
+        "soxr>=0.3",
+    ],
+    zip_safe=False,
+    entry_points={
+        "console_scripts": [
+            "tml = tml_ros.cli.main:main",
+            "interaction = tml_ros.nodes.interaction:main",
+        ],
+        "tml_ros.duplex_models": [
+            "cascade = tml_ros.duplex.cascade.model:CascadeModel",
+            "silence = tml_ros.duplex.baselines:SilenceModel",
+        ],
+    },
+)
