@@ -1,0 +1,19 @@
+"""Speech output: turning text into sound and getting it to the loudspeaker."""
+
+from tml_ros.speech.synthesis import (
+    CachedSynthesiser,
+    EspeakSynthesiser,
+    FliteSynthesiser,
+    Synthesiser,
+    create_synthesiser,
+    split_clauses,
+)
+
+__all__ = [
+    "CachedSynthesiser",
+    "EspeakSynthesiser",
+    "FliteSynthesiser",
+    "Synthesiser",
+    "create_synthesiser",
+    "split_clauses",
+]
