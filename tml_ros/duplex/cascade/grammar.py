@@ -1,0 +1,168 @@
+"""The grammar of ``intents.yaml``: words in, meaning out; and the same grammar as JSGF for the recogniser.
+
+It takes text from anywhere (typed, heard freely, heard through the grammar) and returns a meaning only when a rule
+covers every word of it: nothing else can become an intent. It knows no audio.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tml_ros.duplex.cascade.intents_file import IntentsFile
+from tml_ros.duplex.cascade.numbers import number_phrases, words_to_number
+from tml_ros.duplex.cascade.phrases import Maybe, Node, Series, Slot, Word, match, parse_phrase, to_jsgf, walk
+from tml_ros.duplex.cascade.templates import fill_data, fill_reply, placeholders
+from tml_ros.errors import ConfigError, nearest_name
+from tml_ros.records import TimerDraft
+
+__all__ = ["Grammar", "Meaning", "normalise"]
+
+MAX_WORDS = 24
+"""Longer texts are not tried: no rule is that long, and matching must stay cheap whatever is typed."""
+
+_NOT_A_WORD = re.compile(r"[^a-z0-9']+")
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a text means. intent is empty for questions and small talk, answer names a question of the table."""
+
+    text: str
+    intent: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    priority: int = 128
+    reply: str = ""
+    answer: str = ""
+    timer: TimerDraft | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    nodes: tuple[Node, ...]
+    spec: Mapping[str, Any]
+
+
+class Grammar:
+    """The rules of one intents file."""
+
+    def __init__(self, file: IntentsFile) -> None:
+        """Read every phrase.
+
+        Raises:
+            ConfigError: a phrase cannot be read, or names a slot that is not there.
+        """
+        self._file = file
+        self._before, self._after = _around(file.before), _around(file.after)
+        self._forms = {name: _forms(name, spec, file) for name, spec in file.slots.items() if "values" in spec}
+        self._rules = tuple(self._read_rule(index, spec) for index, spec in enumerate(file.rules))
+
+    def parse(self, text: str) -> Meaning | None:
+        """Return the meaning of a text, None when no rule covers all of it. The first rule in the file wins."""
+        words = normalise(text).split()
+        if not 0 < len(words) <= MAX_WORDS:
+            return None
+        for rule in self._rules:
+            for node in rule.nodes:
+                for end, values in match(self._framed(node), words, 0, {}, self._slot_values):
+                    if end == len(words):
+                        return self._meaning(" ".join(words), rule.spec, values)
+        return None
+
+    def to_jsgf(self) -> str:
+        """Return the grammar for the recogniser; its one public rule is ``<phrase>``."""
+        lines = ["#JSGF V1.0;", "grammar intents;"]
+        for name in self._file.slots:
+            lines.append(f"<{name}> = {' | '.join(map(to_jsgf, self._spoken_forms(name)))};")
+        for index, rule in enumerate(self._rules):
+            lines.append(f"<rule_{index}> = {' | '.join(map(to_jsgf, rule.nodes))};")
+        names = " | ".join(f"<rule_{index}>" for index in range(len(self._rules)))
+        before = "".join(f"{to_jsgf(node)} " for node in self._before)
+        after = "".join(f" {to_jsgf(node)}" for node in self._after)
+        lines.append(f"public <phrase> = {before}({names}){after};")
+        return "\n".join(lines) + "\n"
+
+    def words(self) -> dict[str, str]:
+        """Return every word that the recogniser must know, and a phrase or slot that it stands in."""
+        found: dict[str, str] = {}
+        sources: list[tuple[str, Node]] = [("before/after", node) for node in (*self._before, *self._after)]
+        for name in self._file.slots:
+            sources += [(f"slot {name}", node) for node in self._spoken_forms(name)]
+        for rule in self._rules:
+            sources += list(zip(rule.spec["phrases"], rule.nodes, strict=True))
+        for source, top in sources:
+            for node in walk(top):
+                if isinstance(node, Word):
+                    found.setdefault(node.text, source)
+        return found
+
+    def _read_rule(self, index: int, spec: Mapping[str, Any]) -> _Rule:
+        nodes = tuple(map(parse_phrase, spec["phrases"]))
+        said = set(spec.get("defaults", {}))
+        for phrase, top in zip(spec["phrases"], nodes, strict=True):
+            for slot in (node for node in walk(top) if isinstance(node, Slot)):
+                said.add(slot.name)
+                if slot.type not in self._file.slots:
+                    hint = nearest_name(slot.type, self._file.slots)
+                    raise ConfigError(f"rules.{index}: phrase {phrase!r}: no slot type {slot.type!r}{hint}")
+        for part in ("data", "reply", "timer"):
+            for name in placeholders(spec.get(part, "")):
+                if name not in said:
+                    raise ConfigError(f"rules.{index}.{part}: no phrase has a slot {name!r}{nearest_name(name, said)}")
+        return _Rule(nodes, spec)
+
+    def _framed(self, node: Node) -> Node:
+        return Series((*self._before, node, *self._after))
+
+    def _spoken_forms(self, name: str) -> tuple[Node, ...]:
+        spec = self._file.slots[name]
+        if "values" in spec:
+            return tuple(form for _, form in self._forms[name])
+        return tuple(map(parse_phrase, number_phrases(spec["minimum"], spec["maximum"])))
+
+    def _slot_values(self, name: str, words: Sequence[str], at: int) -> Iterator[tuple[int, object]]:
+        spec = self._file.slots[name]
+        if "values" in spec:
+            for value, form in self._forms[name]:
+                for end, _ in match(form, words, at, {}, self._slot_values):
+                    yield end, value
+            return
+        for end in range(min(at + 2, len(words)), at, -1):
+            number = words_to_number(" ".join(words[at:end]))
+            if number is not None and spec["minimum"] <= number <= spec["maximum"]:
+                yield end, number
+
+    def _meaning(self, text: str, spec: Mapping[str, Any], values: Mapping[str, object]) -> Meaning:
+        values = {**spec.get("defaults", {}), **values}
+        intent = spec.get("intent", "")
+        return Meaning(
+            text=text,
+            intent=intent,
+            data=fill_data(spec.get("data", {}), values),
+            priority=self._file.intents[intent].priority if intent else 128,
+            reply=fill_reply(spec.get("reply", ""), values),
+            answer=spec.get("answer", ""),
+            timer=_timer(spec["timer"], values) if "timer" in spec else None,
+        )
+
+
+def normalise(text: str) -> str:
+    """Return the words in lower case, without punctuation, one space apart."""
+    return " ".join(_NOT_A_WORD.sub(" ", text.lower()).split())
+
+
+def _around(phrase: str) -> tuple[Node, ...]:
+    return (Maybe(parse_phrase(phrase)),) if phrase else ()
+
+
+def _forms(name: str, spec: Mapping[str, Any], file: IntentsFile) -> tuple[tuple[object, Node], ...]:
+    forms = tuple((value, parse_phrase(phrase)) for value, phrases in spec["values"].items() for phrase in phrases)
+    for _, form in forms:
+        if any(isinstance(node, Slot) for node in walk(form)):
+            raise ConfigError(f"{file.path}: slots.{name}: a slot's value cannot hold another slot; write its words")
+    return forms
+
+
+def _timer(spec: Mapping[str, Any], values: Mapping[str, object]) -> TimerDraft:
+    amount = fill_data({"after": spec["after"]}, values)["after"]
+    return TimerDraft(spec["text"], float(amount) * float(spec["unit_s"]))

@@ -1,0 +1,201 @@
+"""PocketSphinx on one utterance at a time: free words, and the grammar of commands, side by side.
+
+The command recogniser also knows the most frequent other words of English and may answer with one of them: that is what
+keeps ordinary talk from being bent into a command. Longer commands must moreover agree with what the free recogniser
+heard. It knows sound and words, not what they mean beyond "is a command".
+
+Source: PocketSphinx 5 with its en-US model; the settings were measured, see docs/recognition.md.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pocketsphinx
+from numpy.typing import NDArray
+
+from tml_ros.duplex.cascade.config import CascadeConfig
+from tml_ros.duplex.cascade.grammar import Grammar, Meaning
+from tml_ros.errors import ConfigError
+from tml_ros.records import SAMPLE_RATE_HZ
+
+__all__ = ["Heard", "Recognizer", "UtteranceRecognizer"]
+
+# No second pass: on 7 s of speech it alone takes longer than a micro-turn. Narrow beams: steps are a third shorter.
+_FREE_SETTINGS = {"fwdflat": False, "maxhmmpf": 3000, "pl_window": 5}
+_COMMAND_SETTINGS = {"lm": None, "bestpath": False, "lw": 1.0, "wip": 1e-6}
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What an utterance was. meaning is None when it is no command. confidence: 0 to 1."""
+
+    text: str
+    meaning: Meaning | None
+    confidence: float
+
+
+class Recognizer:
+    """Compiles the grammar once and keeps decoders for the next session.
+
+    Raises:
+        ConfigError: a word of the grammar is not in the pronunciation dictionary.
+    """
+
+    def __init__(self, grammar: Grammar, config: CascadeConfig) -> None:
+        self._grammar = grammar
+        self._config = config
+        free = _decoder(_FREE_SETTINGS)
+        self._jsgf = _jsgf(grammar, _other_words(grammar, free, config.other_words), config.command_weight)
+        self._free_pairs = [UtteranceRecognizer(grammar, config, free, self._command_decoder())]
+
+    def open(self) -> "UtteranceRecognizer":
+        """Return a recogniser in its initial state; give it back with ``close``."""
+        if self._free_pairs:
+            recognizer = self._free_pairs.pop()
+        else:
+            free = _decoder(_FREE_SETTINGS)
+            recognizer = UtteranceRecognizer(self._grammar, self._config, free, self._command_decoder())
+        recognizer.reset()
+        return recognizer
+
+    def close(self, recognizer: "UtteranceRecognizer") -> None:
+        """Take a recogniser back."""
+        recognizer.abandon()
+        self._free_pairs.append(recognizer)
+
+    def _command_decoder(self) -> pocketsphinx.Decoder:
+        decoder = _decoder(_COMMAND_SETTINGS)
+        decoder.add_jsgf_string("commands", self._jsgf)
+        decoder.activate_search("commands")
+        return decoder
+
+
+class UtteranceRecognizer:
+    """Two decoders that hear the same sound.
+
+    Thread: one caller at a time.
+    """
+
+    def __init__(
+        self,
+        grammar: Grammar,
+        config: CascadeConfig,
+        free: pocketsphinx.Decoder,
+        commands: pocketsphinx.Decoder,
+    ) -> None:
+        self.counters: Counter[str] = Counter()
+        self._grammar = grammar
+        self._config = config
+        self._decoders = (free, commands)
+        self._initial_means = tuple(decoder.get_cmn() for decoder in self._decoders)
+        self._is_open = False
+        self._samples = 0
+
+    def reset(self) -> None:
+        """Forget what earlier sessions sounded like: the cepstral means adapt to a voice."""
+        self.abandon()
+        self.counters.clear()
+        for decoder, means in zip(self._decoders, self._initial_means, strict=True):
+            decoder.set_cmn(means)
+
+    def begin(self) -> None:
+        """Begin an utterance."""
+        for decoder in self._decoders:
+            decoder.start_utt()
+        self._is_open, self._samples = True, 0
+
+    def feed(self, audio: NDArray[np.float32]) -> None:
+        """Hear more of the utterance. audio: [N] float32 at 16 kHz."""
+        data = np.clip(audio * 32_767.0, -32_768, 32_767).astype(np.int16).tobytes()
+        for decoder in self._decoders:
+            decoder.process_raw(data)
+        self._samples += len(audio)
+
+    def partial(self) -> str:
+        """Return the words so far, as the free recogniser hears them."""
+        return _words(self._decoders[0])
+
+    def holds_command(self) -> bool:
+        """Tell whether what was heard so far is a whole command."""
+        return self._grammar.parse(_words(self._decoders[1])) is not None
+
+    def finish(self, speech_s: float) -> Heard:
+        """End the utterance. speech_s: how long it was, without silence around it."""
+        for decoder in self._decoders:
+            decoder.end_utt()
+        self._is_open = False
+        free, command = (_words(decoder) for decoder in self._decoders)
+        meaning = self._grammar.parse(command)
+        agreement = _agreement(free, command)
+        if meaning is not None and (speech_s <= self._config.short_command_s or agreement >= self._config.agreement):
+            return Heard(command, meaning, 0.6 + 0.4 * agreement)
+        self.counters["rejected_commands"] += meaning is not None
+        return Heard(free, self._grammar.parse(free), 0.5)
+
+    def abandon(self) -> None:
+        """End an utterance without asking what it was."""
+        if self._is_open:
+            for decoder in self._decoders:
+                decoder.end_utt()
+            self._is_open = False
+
+
+def _decoder(settings: Mapping[str, object]) -> pocketsphinx.Decoder:
+    return pocketsphinx.Decoder(samprate=SAMPLE_RATE_HZ, loglevel="FATAL", **settings)
+
+
+def _words(decoder: pocketsphinx.Decoder) -> str:
+    hypothesis = decoder.hyp()
+    return str(hypothesis.hypstr) if hypothesis is not None else ""
+
+
+def _agreement(free: str, command: str) -> float:
+    """Return the share of the command's words that the free recogniser heard, too."""
+    wanted = Counter(command.split())
+    return sum((wanted & Counter(free.split())).values()) / max(1, wanted.total())
+
+
+def _pronunciations() -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    path = f"{pocketsphinx.get_model_path()}/en-us/cmudict-en-us.dict"
+    with open(path, encoding="utf-8") as lines:
+        for line in lines:
+            word, sounds = line.split(None, 1)
+            found.setdefault(word.split("(")[0], set()).add(sounds.strip())
+    return found
+
+
+def _other_words(grammar: Grammar, free: pocketsphinx.Decoder, count: int) -> list[str]:
+    """Return the most frequent words that neither are in the grammar nor sound like a word of it.
+
+    Raises:
+        ConfigError: a word of the grammar has no pronunciation.
+    """
+    known = _pronunciations()
+    own = grammar.words()
+    for word, phrase in own.items():
+        if word not in known:
+            raise ConfigError(
+                f"the word {word!r} in {phrase!r} is not in the recogniser's dictionary; use another word, or write it "
+                "as it sounds, in words that are"
+            )
+    own_sounds = set().union(*(known[word] for word in own))
+    model = free.get_lm()
+    others = [
+        (-model.prob([word]), word)
+        for word, sounds in known.items()
+        if len(word) > 1 and word.isalpha() and word not in own and not sounds & own_sounds
+    ]
+    return [word for _, word in sorted(others)[:count]]
+
+
+def _jsgf(grammar: Grammar, others: list[str], weight: float) -> str:
+    """Return the commands, and the other words as an alternative that is less likely by ``weight``."""
+    text = grammar.to_jsgf()
+    if not others:
+        return text
+    text = text.replace("public <phrase> =", "<command> =")
+    weights = f"/{weight:.6f}/ <command> | /1.0/ <other>"  # JSGF knows no exponents
+    return f"{text}<other> = {' | '.join(others)};\npublic <phrase> = {weights};\n"
