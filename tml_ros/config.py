@@ -49,7 +49,7 @@ class Parameter:
         if self.minimum is not None or self.maximum is not None:
             parts.append(f"({_bound(self.minimum)}..{_bound(self.maximum)})")
         if self.choices:
-            parts.append("one of " + ", ".join(self.choices))
+            parts.append(f"(one of {', '.join(self.choices)})")
         return " ".join(parts)
 
     def check(self, value: Any) -> Any:
@@ -144,7 +144,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def load_parameter_file(path: Path, node: str = "") -> dict[str, Any]:
     """Read a ROS parameter file and return the flat values that hold for ``node`` (all nodes when empty).
 
-    Sections named ``/**``, ``node``, ``/node`` or ``/**/node`` apply, in file order.
+    Sections named ``/**`` or ending in the node's name (``node``, ``/tml/node``, ``/**/node``) apply, in file order.
 
     Raises:
         ConfigError: the file is missing, no YAML, or not laid out as ``NODE: ros__parameters:``.
@@ -161,7 +161,7 @@ def load_parameter_file(path: Path, node: str = "") -> dict[str, Any]:
     for section, body in content.items():
         if not isinstance(body, Mapping) or not isinstance(body.get("ros__parameters"), Mapping):
             raise ConfigError(f"{path}: section {section!r} has no 'ros__parameters:' group; put the values under it")
-        if not node or section in ("/**", node, f"/{node}", f"/**/{node}"):
+        if not node or section == "/**" or str(section).rpartition("/")[2] == node:
             flat |= flatten(body["ros__parameters"])
     return flat
 

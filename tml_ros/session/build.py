@@ -1,0 +1,75 @@
+"""Build an engine from flat parameters: the one place where configuration becomes objects, for node and replay."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tml_ros.clock import Clock
+from tml_ros.config import Parameter, check_known, declarations, flatten, from_mapping
+from tml_ros.duplex.protocol import DuplexModel
+from tml_ros.duplex.registry import available_models, create_model, model_parameters
+from tml_ros.errors import ConfigError
+from tml_ros.resources import find
+from tml_ros.session.config import InteractionConfig
+from tml_ros.session.engine import InferenceEngine
+from tml_ros.session.intents import AllowList
+from tml_ros.speech.synthesis import CachedSynthesiser, create_synthesiser
+
+__all__ = ["Assembly", "all_parameters", "build", "read_config"]
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """An engine with what it was built from; close the model after the engine."""
+
+    config: InteractionConfig
+    model: DuplexModel
+    engine: InferenceEngine
+
+
+def all_parameters(model: str) -> dict[str, Parameter]:
+    """Return every parameter that holds for a model, its own included, by dotted name."""
+    return declarations(InteractionConfig) | model_parameters(model)
+
+
+def read_config(values: Mapping[str, Any]) -> InteractionConfig:
+    """Check flat or nested values and return the configuration; groups of other models are let through.
+
+    Raises:
+        ConfigError: an unknown key, a wrong type or a value out of bounds.
+        ModelError: no such model.
+    """
+    flat = flatten(values)
+    own = declarations(InteractionConfig)
+    model = own["model"].check(flat.get("model", own["model"].default))
+    others = [name for name in available_models() if name != model]
+    check_known(flat, own | model_parameters(model), others)
+    return from_mapping(InteractionConfig, {name: value for name, value in flat.items() if name in own})
+
+
+def build(values: Mapping[str, Any], clock: Clock) -> Assembly:
+    """Make model, synthesiser and engine.
+
+    Raises:
+        ConfigError: a parameter or the intents file is wrong.
+        ModelError: no such model.
+        MissingDependencyError: a program, library or model file is absent.
+    """
+    config = read_config(values)
+    flat = flatten(values)
+    synthesiser = create_synthesiser(config.speech.synthesiser, config.speech.voice, config.speech.speed)
+    allow_list = AllowList.load(_locate(config.intents_file))
+    model = create_model(config.model, flat)
+    return Assembly(config, model, InferenceEngine(model, config, CachedSynthesiser(synthesiser), allow_list, clock))
+
+
+def _locate(name: str) -> Path:
+    """Return a path as given, or the file of this package by that name."""
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    try:
+        return find(name)
+    except ConfigError as err:
+        raise ConfigError(f"intents_file {name!r} is neither a file nor one of this package: {err}") from err

@@ -1,0 +1,204 @@
+"""Run windows through a model: in a thread behind a bounded queue on a robot, in the caller's thread offline.
+
+Both ways share ``process``, so a bag gives offline what it gave live. Overload gives way in a fixed order: pictures
+first, then new replies; sound is given up only when the queue is full, which is counted and shown as ``degraded``.
+It knows neither ROS nor bags.
+"""
+
+import logging
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, cast
+
+from tml_ros.clock import Clock
+from tml_ros.duplex.protocol import DuplexModel, SessionInfo
+from tml_ros.errors import ImageFormatError
+from tml_ros.media import to_rgb
+from tml_ros.records import Frame, MicroTurn, StampedImage, TurnMetrics
+from tml_ros.session.config import InteractionConfig
+from tml_ros.session.intents import AllowList
+from tml_ros.session.session import InteractionSession, TurnConditions, session_id_for
+from tml_ros.speech.queue import UtteranceQueue
+from tml_ros.speech.synthesis import Synthesiser
+from tml_ros.windowing import ClosedWindow
+from tml_ros.wire import Published
+
+__all__ = ["InferenceEngine", "TurnRecords"]
+
+_RECOVERY_TURNS = 25
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRecords:
+    """One micro-turn as the model got it, and what is to be published of it."""
+
+    turn: MicroTurn
+    records: tuple[Published, ...]
+
+
+class InferenceEngine:
+    """Keeps the session that belongs to the windows that come in.
+
+    Thread: ``submit``, ``mute``, ``reset`` and ``stop`` may be called from any thread, ``process`` by one at a time and
+    never while the thread runs.
+    """
+
+    def __init__(
+        self,
+        model: DuplexModel,
+        config: InteractionConfig,
+        synthesiser: Synthesiser,
+        allow_list: AllowList,
+        clock: Clock,
+    ) -> None:
+        self.counters: Counter[str] = Counter()
+        self.is_muted = False
+        self._model = model
+        self._config = config
+        self._synthesiser = synthesiser
+        self._allow_list = allow_list
+        self._backend = cast(Literal["own", "cv_bridge"], config.image_backend)
+        self._clock = clock
+        self._session: InteractionSession | None = None
+        self._session_number = -1
+        self._ordinal = 0
+        self._must_reset = False
+        self._recovering_turns = 0
+        self._waiting: deque[ClosedWindow] = deque()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._is_stopping = False
+
+    # ------------------------------------------------------------------------------------------------- live
+
+    def start(self, publish: Callable[[TurnRecords], None]) -> None:
+        """Begin to work on submitted windows in a thread of its own; ``publish`` is called from it."""
+        self._is_stopping = False
+        self._thread = threading.Thread(target=self._run, args=(publish,), name="tml-inference", daemon=True)
+        self._thread.start()
+
+    def submit(self, window: ClosedWindow) -> None:
+        """Queue a window; returns at once."""
+        with self._changed:
+            if len(self._waiting) >= self._config.engine.queue_windows:
+                self._waiting.popleft()
+                self.counters["dropped_windows"] += 1
+            self._waiting.append(window)
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """Finish the window at work, leave the others, and end the session."""
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join(timeout=10.0)
+            self._thread = None
+        self._waiting.clear()
+        self.close()
+
+    def reset(self) -> None:
+        """Begin a new session with the next window."""
+        self._must_reset = True
+
+    def close(self) -> None:
+        """End the session, if one is open."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def _run(self, publish: Callable[[TurnRecords], None]) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._is_stopping)
+                if self._is_stopping:
+                    return
+                window = self._waiting.popleft()
+                depth = len(self._waiting)
+            try:
+                publish(self.process(window, depth))
+            except Exception:
+                self.counters["publish_errors"] += 1
+                _log.exception("micro-turn %d could not be published; going on with the next", window.turn.index)
+
+    # ---------------------------------------------------------------------------------------------- one turn
+
+    def process(self, window: ClosedWindow, queue_depth: int = 0) -> TurnRecords:
+        """Run one window. What the model raises ends its session, is counted, and the next window opens a new one."""
+        began_ns = self._clock.monotonic_ns()
+        age_ns = self._clock.now_ns() - window.turn.end_ns
+        engine = self._config.engine
+        conditions = TurnConditions(
+            degraded=queue_depth >= engine.drop_frames_depth or self._recovering_turns > 0,
+            shorten=queue_depth >= engine.shorten_depth,
+            mic_muted=self.is_muted,
+        )
+        images = window.images if queue_depth < engine.drop_frames_depth else ()
+        self.counters["overload_dropped_images"] += len(window.images) - len(images)
+        turn = replace(window.turn, frames=self._decode(images))
+        session = self._session_for(window)
+        try:
+            records = session.step(turn, window.report, conditions)
+            self._recovering_turns = max(0, self._recovering_turns - 1)
+        except Exception:
+            self._fail(turn)
+            records = [session.metrics(turn, window.report)]
+        took_ns = self._clock.monotonic_ns() - began_ns
+        return TurnRecords(turn, tuple(self._timed(record, age_ns, took_ns, queue_depth) for record in records))
+
+    def _timed(self, record: Published, age_ns: int, took_ns: int, depth: int) -> Published:
+        if not isinstance(record, TurnMetrics):
+            return record
+        missed = took_ns > self._config.engine.deadline_ms * 1_000_000
+        self.counters["deadline_missed"] += missed
+        counters = Counter(record.counters)
+        counters.update({name: count for name, count in self.counters.items() if name != "deadline_missed"})
+        return replace(
+            record,
+            counters={name: count for name, count in sorted(counters.items()) if count},
+            ingest_age_sec=age_ns / 1e9,
+            inference_sec=took_ns / 1e9,
+            queue_depth=depth,
+            deadline_missed=missed,
+        )
+
+    def _decode(self, images: tuple[StampedImage, ...]) -> tuple[Frame, ...]:
+        frames = []
+        for image in images:
+            try:
+                frames.append(Frame(image.stamp_ns, to_rgb(image, self._backend)))
+            except ImageFormatError as err:
+                if not self.counters["bad_images"]:
+                    _log.warning("picture left out, and every further one like it: %s", err)
+                self.counters["bad_images"] += 1
+        return tuple(frames)
+
+    def _session_for(self, window: ClosedWindow) -> InteractionSession:
+        if self._must_reset or window.session != self._session_number:
+            self._must_reset = False
+            self.close()
+        if self._session is None:
+            self._session_number = window.session
+            info = SessionInfo(
+                session_id_for(window.turn.start_ns, self._config.seed, self._ordinal),
+                window.turn.start_ns,
+                self._config.seed,
+            )
+            self._ordinal += 1
+            queue = UtteranceQueue(self._synthesiser, lead_pieces=self._config.speech.lead_pieces)
+            self._session = InteractionSession(info, self._model.open(info), queue, self._allow_list)
+        return self._session
+
+    def _fail(self, turn: MicroTurn) -> None:
+        """Give up the session whose model failed; the next window opens a new one."""
+        self.counters["model_errors"] += 1
+        self._recovering_turns = _RECOVERY_TURNS
+        _log.exception("model %r failed in micro-turn %d; a new session begins", self._model.name, turn.index)
+        try:
+            self.close()
+        except Exception:
+            _log.exception("model %r could not close its session", self._model.name)
+            self._session = None
