@@ -1,0 +1,151 @@
+"""Parse the command line of ``tml`` and call the subcommand; errors become one line on stderr and exit code 1.
+
+Subcommands are imported only when they are called, so that those without ROS work where there is none.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tml_ros import __version__
+from tml_ros.errors import TmlError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 failed or refused, 2 unusable arguments, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=options.log_level.upper(), format="%(levelname)s: %(message)s", stream=sys.stderr)
+    try:
+        return int(options.run(options))
+    except TmlError as err:
+        print(f"tml: {err}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tml", description="Full-duplex presence for robots, in 200 ms micro-turns.")
+    parser.add_argument("--version", action="version", version=f"tml {__version__}")
+    parser.add_argument("--log-level", default="warning", choices=("debug", "info", "warning", "error"))
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_demo(commands)
+    _add_replay(commands)
+    _add_bag(commands)
+    models = commands.add_parser("models", help="list the duplex models that can be used")
+    models.add_argument("--json", action="store_true", help="print JSON only")
+    models.set_defaults(run=_run_models)
+    doctor = commands.add_parser("doctor", help="say what is present, what is missing and how to get it")
+    doctor.add_argument("--json", action="store_true", help="print JSON only")
+    doctor.add_argument("--dds", action="store_true", help="also measure how many camera images DDS loses here (10 s)")
+    doctor.set_defaults(run=_run_doctor)
+    return parser
+
+
+def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    demo = commands.add_parser("demo", help="make a bag, run the interaction node on it and show what happens")
+    demo.add_argument("--scene", type=Path, help="scene file (default: config/scenes/demo.yaml of this package)")
+    demo.add_argument(
+        "--out", type=Path, default=Path("tml_demo"), help="folder for bag and report (default: tml_demo)"
+    )
+    demo.add_argument("--model", default="cascade", help="duplex model (default: cascade)")
+    demo.add_argument("--params", type=Path, help="ROS parameter file for the interaction node")
+    demo.add_argument("--rate", type=float, default=1.0, help="playback speed (default: 1)")
+    demo.add_argument("--json", action="store_true", help="end with one line of JSON")
+    demo.set_defaults(run=_run_demo)
+
+
+def _add_replay(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    replay = commands.add_parser("replay", help="run a bag through a model offline: the same bag, the same answers")
+    replay.add_argument("bag", type=Path)
+    replay.add_argument("--model", help="duplex model (default: cascade)")
+    replay.add_argument("--params", type=Path, help="ROS parameter file, as for the interaction node")
+    replay.add_argument(
+        "--out", type=Path, help="folder for the published records (a bag), report.html and result.json"
+    )
+    replay.add_argument("--paced", action="store_true", help="play at the speed of life and count compute in latencies")
+    replay.add_argument(
+        "--topic",
+        action="append",
+        default=[],
+        metavar="INPUT=TOPIC",
+        help="which topic feeds an input, such as audio/in=/robot/mic (default: found by name and type)",
+    )
+    replay.add_argument("--json", action="store_true", help="print JSON only")
+    replay.set_defaults(run=_run_replay)
+
+
+def _add_bag(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    bag = commands.add_parser("bag", help="make, inspect and play bags").add_subparsers(metavar="ACTION", required=True)
+    make = bag.add_parser("make", help="make a bag from a scene file")
+    make.add_argument("scene", type=Path)
+    make.add_argument("out", type=Path)
+    make.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap")
+    make.add_argument("--force", action="store_true", help="replace OUT if it is a bag")
+    make.add_argument("--json", action="store_true", help="print JSON only")
+    make.set_defaults(run=_run_bag_make)
+    info = bag.add_parser("info", help="say what is in a bag")
+    info.add_argument("bag", type=Path)
+    info.add_argument("--json", action="store_true", help="print JSON only")
+    info.set_defaults(run=_run_bag_info)
+    play = bag.add_parser("play", help="publish a bag on its topics, with /clock")
+    play.add_argument("bag", type=Path)
+    play.add_argument("--rate", type=float, default=1.0, help="speed (default: 1)")
+    play.add_argument("--no-clock", action="store_true", help="do not publish /clock")
+    play.add_argument("--loop", action="store_true", help="begin again at the end, until interrupted")
+    play.add_argument("--wait-for", type=float, default=2.0, metavar="S", help="wait for subscribers at most S seconds")
+    play.add_argument("--subscribers", type=int, default=1, metavar="N", help="subscribers to wait for on every topic")
+    play.add_argument("--json", action="store_true", help="print JSON only")
+    play.set_defaults(run=_run_bag_play)
+
+
+def _run_demo(options: argparse.Namespace) -> int:
+    from tml_ros.cli.demo import demo
+
+    return demo(options)
+
+
+def _run_replay(options: argparse.Namespace) -> int:
+    from tml_ros.cli.replay import run_replay
+
+    return run_replay(options)
+
+
+def _run_bag_make(options: argparse.Namespace) -> int:
+    from tml_ros.cli import bag
+
+    return bag.make(options.scene, options.out, storage=options.storage, force=options.force, as_json=options.json)
+
+
+def _run_bag_info(options: argparse.Namespace) -> int:
+    from tml_ros.cli import bag
+
+    return bag.info(options.bag, as_json=options.json)
+
+
+def _run_bag_play(options: argparse.Namespace) -> int:
+    from tml_ros.cli.play import play
+
+    return play(options)
+
+
+def _run_models(options: argparse.Namespace) -> int:
+    from tml_ros.cli.models import list_models
+
+    return list_models(as_json=options.json)
+
+
+def _run_doctor(options: argparse.Namespace) -> int:
+    from tml_ros.cli.doctor import doctor
+
+    return doctor(as_json=options.json, with_dds=options.dds)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

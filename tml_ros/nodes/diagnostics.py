@@ -1,0 +1,65 @@
+"""Health of the interaction node as a diagnostic_msgs status."""
+
+from collections.abc import Mapping
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+from tml_ros.records import TurnMetrics
+
+__all__ = ["describe_health"]
+
+_ERRORS = ("dropped_windows", "model_errors", "publish_errors")
+_WARNINGS = (
+    "bad_images",
+    "bad_stamps",
+    "clock_jumps",
+    "deadline_missed",
+    "gaps",
+    "late_messages",
+    "nonfinite_samples",
+    "overload_dropped_images",
+    "rejected_intents",
+    "synthesis_failures",
+)
+
+
+def describe_health(
+    name: str, newest: TurnMetrics | None, counters: Mapping[str, int], silent_topics: list[str]
+) -> DiagnosticStatus:
+    """Return one status. counters: totals by name. silent_topics: topics with a publisher from which nothing came."""
+    status = DiagnosticStatus(name=f"{name}: micro-turns", hardware_id="tml_ros")
+    status.level, status.message = _judge(newest, counters, silent_topics)
+    values = {name: str(count) for name, count in sorted(counters.items())}
+    if newest is not None:
+        values |= {
+            "session_id": newest.session_id,
+            "window_seq": str(newest.window_seq),
+            "inference_ms": f"{newest.inference_sec * 1e3:.1f}",
+            "ingest_age_ms": f"{newest.ingest_age_sec * 1e3:.1f}",
+            "queue_depth": str(newest.queue_depth),
+        }
+    status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
+    return status
+
+
+def _judge(newest: TurnMetrics | None, counters: Mapping[str, int], silent: list[str]) -> tuple[bytes, str]:
+    failed = [name for name in _ERRORS if counters.get(name)]
+    if failed:
+        return DiagnosticStatus.ERROR, _listed(failed, counters)
+    if silent:
+        topics = ", ".join(silent)
+        return DiagnosticStatus.WARN, (
+            f"{topics} has a publisher, but nothing arrives; check its QoS, and for large images the Fast DDS profile "
+            "(config/fastdds.xml)"
+        )
+    if newest is None:
+        return DiagnosticStatus.WARN, "no micro-turn yet: waiting for sound or pictures"
+    refused = [name for name in counters if name.startswith("refused_") and counters[name]]
+    noted = refused + [name for name in _WARNINGS if counters.get(name)]
+    if noted:
+        return DiagnosticStatus.WARN, _listed(noted, counters)
+    return DiagnosticStatus.OK, "working"
+
+
+def _listed(names: list[str], counters: Mapping[str, int]) -> str:
+    return ", ".join(f"{counters[name]} {name}" for name in names)

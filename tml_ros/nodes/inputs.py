@@ -1,0 +1,76 @@
+"""The subscriptions of the interaction node: one per input, with the reliability that its publishers offer."""
+
+import functools
+from typing import Any
+
+from rclpy.node import Node
+
+from tml_ros.nodes.clock import NodeClock, steady_timer
+from tml_ros.nodes.messages import message_type
+from tml_ros.nodes.qos import INPUT_QOS, input_profile, offers_best_effort
+from tml_ros.session.ingest import Ingest
+from tml_ros.windowing import MicroTurnAssembler
+from tml_ros.wire import INPUT_TYPES
+
+__all__ = ["InputSubscriptions"]
+
+_CHECK_PERIOD_S = 0.25
+_SILENT_AFTER_CHECKS = 12
+
+
+class InputSubscriptions:
+    """Subscribes to every input and feeds what comes.
+
+    Thread: the executor's.
+    """
+
+    def __init__(self, node: Node, ingest: Ingest, assembler: MicroTurnAssembler, clock: NodeClock) -> None:
+        self._node = node
+        self._ingest = ingest
+        self._assembler = assembler
+        self._clock = clock
+        self._subscriptions = {topic: self._subscribe(topic, reliable=True) for topic in INPUT_TYPES}
+        self._best_effort: set[str] = set()
+        self._quiet_checks = dict.fromkeys(INPUT_TYPES, 0)
+        self._timer = steady_timer(node, _CHECK_PERIOD_S, self._check_publishers)
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What the assembler counted so far."""
+        return self._assembler.counters
+
+    def silent_topics(self) -> list[str]:
+        """Return the sensor topics that have had a publisher for 3 s and gave nothing."""
+        return [
+            self._subscriptions[topic].topic_name
+            for topic, checks in self._quiet_checks.items()
+            if checks >= _SILENT_AFTER_CHECKS and INPUT_QOS[topic][1]
+        ]
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._node.destroy_timer(self._timer)
+        for subscription in self._subscriptions.values():
+            self._node.destroy_subscription(subscription)
+        self._subscriptions = {}
+
+    def _subscribe(self, topic: str, *, reliable: bool) -> Any:
+        callback = functools.partial(self._on_message, topic)
+        profile = input_profile(topic, reliable=reliable)
+        return self._node.create_subscription(message_type(INPUT_TYPES[topic]), topic, callback, profile)
+
+    def _on_message(self, topic: str, message: Any) -> None:
+        self._quiet_checks[topic] = 0
+        self._ingest.take(topic, message, self._clock.now_ns())
+
+    def _check_publishers(self) -> None:
+        """Fall back to best effort where a publisher offers no more, and notice publishers that give nothing."""
+        for topic, (_, may_be_best_effort) in INPUT_QOS.items():
+            name = self._subscriptions[topic].topic_name
+            if self._node.count_publishers(name):
+                self._quiet_checks[topic] += 1
+            if may_be_best_effort and topic not in self._best_effort and offers_best_effort(self._node, name):
+                self._node.destroy_subscription(self._subscriptions[topic])
+                self._subscriptions[topic] = self._subscribe(topic, reliable=False)
+                self._best_effort.add(topic)
+                self._node.get_logger().info(f"{name} is offered as best effort only; subscribing so")

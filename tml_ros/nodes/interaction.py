@@ -1,0 +1,168 @@
+"""The interaction node: topics in, micro-turns through the model, speech and intents out.
+
+A lifecycle node that declares parameters, hands messages to ``Ingest``, and publishes what the engine gives. The model
+runs in the engine's thread; no callback waits for it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_srvs.srv import SetBool, Trigger
+
+from tml_ros.config import declarations, param
+from tml_ros.errors import TmlError
+from tml_ros.nodes import parameters
+from tml_ros.nodes.clock import NodeClock, steady_timer
+from tml_ros.nodes.diagnostics import describe_health
+from tml_ros.nodes.inputs import InputSubscriptions
+from tml_ros.nodes.intents import IntentForwarder
+from tml_ros.nodes.logs import bridge_logging
+from tml_ros.nodes.main import run_node
+from tml_ros.nodes.messages import fill, message_type
+from tml_ros.nodes.qos import OUTPUT_QOS
+from tml_ros.records import IntentProposal, TurnMetrics
+from tml_ros.session import InteractionConfig, TurnRecords
+from tml_ros.session.build import Assembly, all_parameters, build
+from tml_ros.session.ingest import Ingest
+from tml_ros.windowing import MicroTurnAssembler
+from tml_ros.wire import OUTPUT_TYPES, to_tree
+
+__all__ = ["InteractionNode", "NodeConfig", "main"]
+
+_SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """Parameters of the node itself."""
+
+    autostart: bool = param(True, "Configure and activate at start; false leaves it to a lifecycle manager")
+
+
+class InteractionNode(LifecycleNode):
+    """Runs one session after the other on what it hears and sees."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("interaction", **options)
+        bridge_logging(self.get_logger())
+        first = declarations(NodeConfig) | {"model": declarations(InteractionConfig)["model"]}
+        parameters.declare(self, first)
+        self._declared = all_parameters(self.get_parameter("model").value)
+        parameters.declare(self, {name: one for name, one in self._declared.items() if name not in first})
+        parameters.check_overrides(self, self._declared | first)
+        self._node_clock = NodeClock(self)
+        self._assembly: Assembly | None = None
+        self._inputs: InputSubscriptions | None = None
+        self._newest: TurnMetrics | None = None
+        self._outputs: dict[str, Any] = {}
+        self._forwarder = IntentForwarder(self)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._timer = steady_timer(self, 1.0, self._publish_diagnostics)
+        self.create_service(Trigger, "~/reset", self._on_reset)
+        self.create_service(SetBool, "~/mute", self._on_mute)
+
+    @property
+    def wants_autostart(self) -> bool:
+        """Whether the node shall bring itself to active."""
+        return bool(self.get_parameter("autostart").value)
+
+    # -------------------------------------------------------------------------------------------- lifecycle
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Build model and synthesiser; on any fault say what is missing and stay unconfigured."""
+        try:
+            self._assembly = build(parameters.values(self, self._declared), self._node_clock)
+        except TmlError as err:
+            self.get_logger().error(str(err))
+            return _FAILURE
+        for topic, type_name in OUTPUT_TYPES.items():
+            self._outputs[topic] = self.create_lifecycle_publisher(message_type(type_name), topic, OUTPUT_QOS[topic])
+        return _SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to listen."""
+        if self._assembly is None:
+            return _FAILURE
+        assembler = MicroTurnAssembler(self._assembly.config.window)
+        ingest = Ingest(assembler, self._assembly.engine.submit)
+        result = super().on_activate(state)
+        self._assembly.engine.start(self._publish)
+        self._inputs = InputSubscriptions(self, ingest, assembler, self._node_clock)
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening and end the session."""
+        if self._inputs is not None:
+            self._inputs.close()
+            self._inputs = None
+        if self._assembly is not None:
+            self._assembly.engine.stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the model."""
+        for publisher in self._outputs.values():
+            self.destroy_lifecycle_publisher(publisher)
+        self._outputs = {}
+        if self._assembly is not None:
+            self._assembly.model.close()
+            self._assembly = None
+        return _SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop and free everything, from whatever state."""
+        self.on_deactivate(state)
+        return self.on_cleanup(state)
+
+    # ------------------------------------------------------------------------------------------- publishing
+
+    def _publish(self, done: TurnRecords) -> None:
+        """Publish the records of one micro-turn. Thread: the engine's."""
+        for record in done.records:
+            topic, type_name, tree = to_tree(record)
+            self._outputs[topic].publish(fill(message_type(type_name)(), tree))
+            if isinstance(record, IntentProposal):
+                self._forwarder.publish(record)
+            elif isinstance(record, TurnMetrics):
+                self._newest = record
+
+    def _publish_diagnostics(self) -> None:
+        counters = dict(self._newest.counters) if self._newest else {}
+        silent: list[str] = []
+        if self._assembly is not None:
+            counters |= {name: count for name, count in self._assembly.engine.counters.items() if count}
+        if self._inputs is not None:
+            counters |= self._inputs.counters
+            silent = self._inputs.silent_topics()
+        message = DiagnosticArray(status=[describe_health(self.get_name(), self._newest, counters, silent)])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+    # --------------------------------------------------------------------------------------------- services
+
+    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if self._assembly is None:
+            response.message = "the node is not configured; there is no session to reset"
+            return response
+        self._assembly.engine.reset()
+        response.success, response.message = True, "a new session begins with the next micro-turn"
+        return response
+
+    def _on_mute(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        if self._assembly is None:
+            response.message = "the node is not configured; there is no microphone to mute"
+            return response
+        self._assembly.engine.is_muted = bool(request.data)
+        response.success, response.message = True, "microphone muted" if request.data else "microphone open"
+        return response
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until it is told to stop; return the exit code."""
+    return run_node(InteractionNode, args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
