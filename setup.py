@@ -48,6 +48,7 @@ setup(
     data_files=data_files(),
     python_requires=">=3.11",
     install_requires=[
+        'backports.zstd>=1.0; python_version < "3.14"',
         "jsonschema>=4.10",
         "numpy>=1.26",
         "onnxruntime>=1.17",

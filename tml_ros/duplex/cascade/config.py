@@ -71,15 +71,22 @@ class CascadeConfig:
         minimum=1e-6,
         maximum=1e18,
     )
-    agreement: float = param(
-        0.5, "Share of a longer command's words that the free recogniser must have heard, too", minimum=0.0, maximum=1.0
+    talk_words: int = param(
+        60,
+        "The most frequent of these words may also follow one another, three or more: whole sentences compete, too",
+        unit="words",
+        minimum=0,
+        maximum=2000,
     )
-    short_command_s: float = param(
-        1.2,
-        "Up to this length a command needs no agreement: the free recogniser is poor at single words",
-        unit="s",
-        minimum=0.0,
-        maximum=5.0,
+    talk_weight: float = param(
+        1e6, "How much likelier such a sentence is than one other word", minimum=1e-6, maximum=1e18
+    )
+    slowest_letter_ms: int = param(
+        130,
+        "Longest time per letter of a command: a few words are not the meaning of a long speech. People take 60 to 100",
+        unit="ms",
+        minimum=50,
+        maximum=1000,
     )
     echo_correlation: float = param(
         0.5,

@@ -35,5 +35,6 @@ class EchoGuard:
         products = np.fft.irfft(spectrum, size)[: len(audio) + 1]
         energies = np.concatenate([[0.0], np.cumsum(played.astype(np.float64) ** 2)])
         spans = energies[len(audio) :] - energies[: len(audio) + 1]
+        spans = np.maximum(spans, spans.max() / 2)  # a short overlap with sound correlates with anything
         scale = np.sqrt(spans * float(np.sum(audio.astype(np.float64) ** 2))) + 1e-9
         return float(np.max(np.abs(products) / scale))

@@ -33,6 +33,9 @@ from tml_ros.resources import find
 
 __all__ = ["CascadeModel"]
 
+# Sound that the recogniser gets in one step: an onset's pre-roll is spread over three steps; all of it at once takes
+# twice the time of a usual step.
+_MOST_SAMPLES = 4_800
 _PAUSE_MS = 200  # silence inside a segment from which the person is said to pause
 
 
@@ -132,7 +135,7 @@ class _CascadeStream:
             is_speech = self._segment.is_active and self._segment.speech_frames > was_speech
             self._over_frames = self._over_frames + is_speech if is_playing else 0
         keep = (self._config.pre_roll_ms + self._config.min_speech_ms + 2 * FRAME_MS) * SAMPLE_RATE_HZ // 1000
-        self._recent = np.concatenate([self._recent, audio])[-(keep + len(audio)) :]
+        self._recent = np.concatenate([self._recent, audio])[-(keep + 2 * len(audio)) :]
 
     def _recognize(self, turn: MicroTurn) -> tuple[list[TranscriptEvent], Reaction]:
         """Feed the recogniser and end the utterance when it is over."""
@@ -142,11 +145,11 @@ class _CascadeStream:
         if not self._is_recognizing:
             self._recognizer.begin()
             self._is_recognizing, self._shown = True, ""
-            self._feed_from(start - self._config.pre_roll_ms * SAMPLE_RATE_HZ // 1000)
-        else:
-            self._feed_from(self._heard_until)
+            self._heard_until = max(0, start - self._config.pre_roll_ms * SAMPLE_RATE_HZ // 1000)
+        self._feed(_MOST_SAMPLES)
         if not self._is_over(start):
             return self._partial(turn), Reaction()
+        self._feed(len(self._recent))
         end = self._segment.last_speech
         heard = self._recognizer.finish((end - start) / SAMPLE_RATE_HZ)
         self._is_recognizing = False
@@ -154,12 +157,13 @@ class _CascadeStream:
         reaction = self._policy.on_speech(heard, turn)
         return self._final(heard, start, end), reaction
 
-    def _feed_from(self, position: int) -> None:
-        """Give the recogniser what it has not heard, from a sample position on."""
+    def _feed(self, most: int) -> None:
+        """Give the recogniser at most that many samples of what it has not heard."""
         now = self._segment.position + self._vad.carried_samples
-        samples = self._recent[max(0, len(self._recent) - (now - position)) :]
-        self._recognizer.feed(samples)
-        self._heard_until = now
+        waiting = self._recent[max(0, len(self._recent) - (now - self._heard_until)) :]
+        if len(waiting):
+            self._recognizer.feed(waiting[:most])
+        self._heard_until = now - len(waiting[most:])
 
     def _is_over(self, start: int) -> bool:
         silence_ms = self._segment.silence_ms

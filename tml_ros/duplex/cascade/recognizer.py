@@ -1,8 +1,8 @@
 """PocketSphinx on one utterance at a time: free words, and the grammar of commands, side by side.
 
-The command recogniser also knows the most frequent other words of English and may answer with one of them: that is what
-keeps ordinary talk from being bent into a command. Longer commands must moreover agree with what the free recogniser
-heard. It knows sound and words, not what they mean beyond "is a command".
+The command recogniser also knows the most frequent other words of English and may answer with one of them, or with a
+sentence of the commonest: that is what keeps ordinary talk from being bent into a command. A command must moreover be
+about as long as the speech. It knows sound and words, not what they mean beyond "is a command".
 
 Source: PocketSphinx 5 with its en-US model; the settings were measured, see docs/recognition.md.
 """
@@ -24,6 +24,7 @@ __all__ = ["Heard", "Recognizer", "UtteranceRecognizer"]
 
 # No second pass: on 7 s of speech it alone takes longer than a micro-turn. Narrow beams: steps are a third shorter.
 _FREE_SETTINGS = {"fwdflat": False, "maxhmmpf": 3000, "pl_window": 5}
+_MARGIN_S = 0.4  # what the voice activity detector adds around speech
 _COMMAND_SETTINGS = {"lm": None, "bestpath": False, "lw": 1.0, "wip": 1e-6}
 
 
@@ -47,7 +48,7 @@ class Recognizer:
         self._grammar = grammar
         self._config = config
         free = _decoder(_FREE_SETTINGS)
-        self._jsgf = _jsgf(grammar, _other_words(grammar, free, config.other_words), config.command_weight)
+        self._jsgf = _jsgf(grammar, _other_words(grammar, free, config.other_words), config)
         self._free_pairs = [UtteranceRecognizer(grammar, config, free, self._command_decoder())]
 
     def open(self) -> "UtteranceRecognizer":
@@ -128,9 +129,9 @@ class UtteranceRecognizer:
         self._is_open = False
         free, command = (_words(decoder) for decoder in self._decoders)
         meaning = self._grammar.parse(command)
-        agreement = _agreement(free, command)
-        if meaning is not None and (speech_s <= self._config.short_command_s or agreement >= self._config.agreement):
-            return Heard(command, meaning, 0.6 + 0.4 * agreement)
+        longest_s = _MARGIN_S + self._config.slowest_letter_ms / 1000 * len(command.replace(" ", ""))
+        if meaning is not None and speech_s <= longest_s:
+            return Heard(command, meaning, 0.6 + 0.4 * _agreement(free, command))
         self.counters["rejected_commands"] += meaning is not None
         return Heard(free, self._grammar.parse(free), 0.5)
 
@@ -191,11 +192,15 @@ def _other_words(grammar: Grammar, free: pocketsphinx.Decoder, count: int) -> li
     return [word for _, word in sorted(others)[:count]]
 
 
-def _jsgf(grammar: Grammar, others: list[str], weight: float) -> str:
-    """Return the commands, and the other words as an alternative that is less likely by ``weight``."""
+def _jsgf(grammar: Grammar, others: list[str], config: CascadeConfig) -> str:
+    """Return the commands, and other words and sentences of them as alternatives of their own weight."""
     text = grammar.to_jsgf()
     if not others:
         return text
-    text = text.replace("public <phrase> =", "<command> =")
-    weights = f"/{weight:.6f}/ <command> | /1.0/ <other>"  # JSGF knows no exponents
-    return f"{text}<other> = {' | '.join(others)};\npublic <phrase> = {weights};\n"
+    choices = [(config.command_weight, "<command>"), (1.0, "<other>")]
+    text = text.replace("public <phrase> =", "<command> =") + f"<other> = {' | '.join(others)};\n"
+    if config.talk_words:
+        text += f"<talk> = {' | '.join(others[: config.talk_words])};\n"
+        choices.append((config.talk_weight, "<talk> <talk> <talk>+"))
+    weighted = " | ".join(f"/{weight:.6f}/ {what}" for weight, what in choices)  # JSGF knows no exponents
+    return f"{text}public <phrase> = {weighted};\n"
