@@ -54,7 +54,7 @@ def distribution():
 
 
 def test_nothing_else_lies_at_the_root_when_ignored_files_are_left_out() -> None:
-    ignored = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line]
+    ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line]
     names = {path.name for path in ROOT.iterdir() if not any(fnmatch(path.name, pattern) for pattern in ignored)}
     assert names - FOLDERS - FILES - {path.name for path in REQUIREMENTS} - {".git"} == set()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tml_ros.errors import ConfigError
 
-__all__ = ["find"]
+__all__ = ["find", "locate"]
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -42,3 +42,18 @@ def _candidates(relative: str, package: Path) -> Iterator[Path]:
         share = parent / "share" / "tml_ros"
         if share.is_dir():
             yield share / relative
+
+
+def locate(name: str) -> Path:
+    """Return a path as it was given, or the file of this package by that name.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    try:
+        return find(name)
+    except ConfigError as err:
+        raise ConfigError(f"{name!r} is neither a file nor one of this package: {err}") from err

@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tml_ros.clock import Clock
 from tml_ros.config import Parameter, check_known, declarations, flatten, from_mapping
 from tml_ros.duplex.protocol import DuplexModel
 from tml_ros.duplex.registry import available_models, create_model, model_parameters
-from tml_ros.errors import ConfigError
-from tml_ros.resources import find
+from tml_ros.resources import locate
 from tml_ros.session.config import InteractionConfig
 from tml_ros.session.engine import InferenceEngine
 from tml_ros.session.intents import AllowList
@@ -59,17 +57,9 @@ def build(values: Mapping[str, Any], clock: Clock) -> Assembly:
     config = read_config(values)
     flat = flatten(values)
     synthesiser = create_synthesiser(config.speech.synthesiser, config.speech.voice, config.speech.speed)
-    allow_list = AllowList.load(_locate(config.intents_file))
+    allow_list = AllowList.load(locate(config.intents_file))
+    own_intents = f"{config.model}.intents_file"
+    if own_intents in model_parameters(config.model) and not flat.get(own_intents):
+        flat[own_intents] = config.intents_file  # what a model understands and what it may propose are one file
     model = create_model(config.model, flat)
     return Assembly(config, model, InferenceEngine(model, config, CachedSynthesiser(synthesiser), allow_list, clock))
-
-
-def _locate(name: str) -> Path:
-    """Return a path as given, or the file of this package by that name."""
-    path = Path(name).expanduser()
-    if path.is_file():
-        return path
-    try:
-        return find(name)
-    except ConfigError as err:
-        raise ConfigError(f"intents_file {name!r} is neither a file nor one of this package: {err}") from err

@@ -11,7 +11,7 @@ __all__ = ["CascadeConfig"]
 class CascadeConfig:
     """Voice activity, recognition and turn-taking."""
 
-    intents_file: str = param("config/intents.yaml", "What it understands: a path, or a file of this package")
+    intents_file: str = param("", "What it understands, a path or a file of this package; empty: as intents_file")
     vad_on: float = param(
         0.5,
         "Speech probability from which a frame is speech; the value its authors recommend",

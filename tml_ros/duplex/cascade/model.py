@@ -5,7 +5,6 @@ the same outputs in every process.
 """
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +28,7 @@ from tml_ros.records import (
     TranscriptEvent,
     UserState,
 )
-from tml_ros.resources import find
+from tml_ros.resources import locate
 
 __all__ = ["CascadeModel"]
 
@@ -51,7 +50,7 @@ class CascadeModel:
                 f"cascade.vad_off ({config.vad_off}) must not exceed cascade.vad_on ({config.vad_on}); lower vad_off"
             )
         self._config = config
-        self._grammar = Grammar(load_intents(_intents_path(config.intents_file)))
+        self._grammar = Grammar(load_intents(locate(config.intents_file or "config/intents.yaml")))
         self._vad = SileroVad()
         self._recognizer = Recognizer(self._grammar, config)
 
@@ -62,11 +61,6 @@ class CascadeModel:
 
     def close(self) -> None:
         """Do nothing: memory is freed with the object."""
-
-
-def _intents_path(name: str) -> Path:
-    path = Path(name).expanduser()
-    return path if path.is_file() else find(name)
 
 
 class _CascadeStream:
