@@ -17,6 +17,7 @@ try:
 except ImportError:
     rclpy = None
 
+ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 60.0
 
 
@@ -56,7 +57,8 @@ class Graph:
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         environment.prepare()
         self._context, self.client, domain = _join_empty_domain()
-        self.environment = environment.child_environment() | {"ROS_DOMAIN_ID": str(domain)}
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+        self.environment = environment.child_environment() | {"ROS_DOMAIN_ID": str(domain), "PYTHONPATH": path}
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.client)
         self._processes: list[subprocess.Popen] = []
