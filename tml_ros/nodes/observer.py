@@ -7,6 +7,7 @@ log needs them.
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from tml_ros.media.jpeg import thumbnail
 from tml_ros.nodes.messages import message_type
 from tml_ros.nodes.qos import OUTPUT_QOS, input_profile
 from tml_ros.nodes.spinning import make_executor, spin_until
-from tml_ros.records import MICRO_TURN_NS, SAMPLE_RATE_HZ, AudioChunk, TurnMetrics
+from tml_ros.records import MICRO_TURN_NS, SAMPLE_RATE_HZ, AudioChunk, SpeechControl, SpeechPiece, TurnMetrics
 from tml_ros.replay.runlog import RunLog, TurnRow
 
 __all__ = ["Observer", "observe"]
@@ -51,6 +52,7 @@ class Observer(Node):
         self._writer = writer
         self._on_turn = on_turn
         self._early: list[Callable[[], None]] = []
+        self._lateness_ns: dict[int, int] = {}
         self._next_picture_ns = 0
         self._newest_ns = 0
         for topic, type_name in wire.OUTPUT_TYPES.items():
@@ -78,11 +80,21 @@ class Observer(Node):
             for waiting in self._early:
                 waiting()
             self._early.clear()
-        work = functools.partial(self._take_in, topic, message, record)
+        work = functools.partial(self._take_in, topic, message, self._as_heard(record))
         if self._log.start_ns is None:
             self._early.append(work)
         else:
             work()
+
+    def _as_heard(self, record: "wire.Published | None") -> "wire.Published | None":
+        """Move speech to the time at which it could really leave the loudspeaker: not before it came."""
+        now_ns = self.get_clock().now().nanoseconds
+        if isinstance(record, SpeechPiece):
+            late_ns = self._lateness_ns.setdefault(record.utterance_id, max(0, now_ns - record.stamp_ns))
+            return replace(record, stamp_ns=record.stamp_ns + late_ns)
+        if isinstance(record, SpeechControl):
+            return replace(record, stamp_ns=max(now_ns, record.stamp_ns))
+        return record
 
     def _take_in(self, topic: str, message: Any, record: "wire.Published | None") -> None:
         if record is not None:
