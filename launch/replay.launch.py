@@ -53,7 +53,8 @@ def _play(context: LaunchContext) -> list[Action]:
         cmd=[
             ExecutableInPackage(package="tml_ros", executable="tml"),
             *("bag", "play", LaunchConfiguration("bag")),
-            *("--rate", LaunchConfiguration("rate"), "--wait-for", LaunchConfiguration("wait"), *further),
+            *("--rate", LaunchConfiguration("rate"), "--wait-for", LaunchConfiguration("wait")),
+            *("--no-outputs", *further),  # the live node publishes its own
         ],
         name="bag_player",
         output="screen",

@@ -98,6 +98,9 @@ def _add_bag(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     play.add_argument("bag", type=Path)
     play.add_argument("--rate", type=float, default=1.0, help="speed (default: 1)")
     play.add_argument("--no-clock", action="store_true", help="do not publish /clock")
+    play.add_argument(
+        "--no-outputs", action="store_true", help="leave out recorded outputs of an interaction node, such as speech"
+    )
     play.add_argument("--loop", action="store_true", help="begin again at the end, until interrupted")
     play.add_argument("--wait-for", type=float, default=2.0, metavar="S", help="wait for subscribers at most S seconds")
     play.add_argument("--subscribers", type=int, default=1, metavar="N", help="subscribers to wait for on every topic")

@@ -22,6 +22,7 @@ def play(options: argparse.Namespace) -> int:
     chosen = PlayOptions(
         rate=options.rate,
         with_clock=not options.no_clock,
+        with_outputs=not options.no_outputs,
         loop=options.loop,
         wait_s=options.wait_for,
         subscribers=options.subscribers,

@@ -18,6 +18,7 @@ from rosgraph_msgs.msg import Clock
 from tml_ros.bags import BagReader, BagTopic
 from tml_ros.errors import BagError
 from tml_ros.nodes.messages import message_type
+from tml_ros.wire import OUTPUT_TYPES
 
 __all__ = ["PlayOptions", "play_bag"]
 
@@ -26,10 +27,14 @@ _CLOCK_PERIOD_NS = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class PlayOptions:
-    """How to play. subscribers: how many must be there on every topic; after wait_s playing begins without them."""
+    """How to play. subscribers: how many must be there on every topic; after wait_s playing begins without them.
+
+    with_outputs: whether to play what an interaction node had published, too, which a live one would publish again.
+    """
 
     rate: float = 1.0
     with_clock: bool = True
+    with_outputs: bool = True
     loop: bool = False
     wait_s: float = 2.0
     subscribers: int = 1
@@ -70,6 +75,8 @@ class _Player:
     def _make_publishers(self) -> dict[str, Any]:
         publishers, unknown = {}, []
         for topic in self._reader.info.topics.values():
+            if _is_output(topic) and not self._options.with_outputs:
+                continue
             try:
                 publishers[topic.name] = self._node.create_publisher(
                     message_type(topic.type), topic.name, _offered(topic)
@@ -124,6 +131,10 @@ class _Player:
         if self._clock is not None:
             stamp = Time(sec=now_ns // 1_000_000_000, nanosec=now_ns % 1_000_000_000)
             self._clock.publish(Clock(clock=stamp))
+
+
+def _is_output(topic: BagTopic) -> bool:
+    return any(topic.name.endswith(f"/{name}") and topic.type == kind for name, kind in OUTPUT_TYPES.items())
 
 
 def _offered(topic: BagTopic) -> QoSProfile:
