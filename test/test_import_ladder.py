@@ -7,8 +7,8 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "tml_ros"
 LEVELS = [
-    {"errors", "records", "config", "clock", "wire", "resources"},
-    {"media"},
+    {"errors", "records", "config", "clock", "wire", "resources", "plugins"},
+    {"media", "intents"},
     {"windowing", "bags", "speech", "background", "safety"},
     {"duplex"},
     {"session"},

@@ -1,31 +1,28 @@
-"""Find duplex models by name through the entry-point group ``tml_ros.duplex_models``.
-
-A package adds a model with one line in its setup: ``NAME = module:Class``, where ``Class(config)`` makes the model and
-``Class.config_type`` declares its parameters. Models of this package are found without being installed, too.
-"""
+"""Duplex models by name, through the entry-point group ``tml_ros.duplex_models``: ``Class(config)`` makes the model."""
 
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
-from tml_ros.config import Parameter, declarations, from_mapping
+from tml_ros.config import Parameter
 from tml_ros.duplex.protocol import DuplexModel, ModelFactory
-from tml_ros.errors import ModelError, nearest_name
+from tml_ros.plugins import Registry
 
 __all__ = ["GROUP", "available_models", "create_model", "model_factory", "model_parameters"]
 
 GROUP = "tml_ros.duplex_models"
-_BUILT_IN = {
-    "cascade": "tml_ros.duplex.cascade.model:CascadeModel",
-    "silence": "tml_ros.duplex.baselines:SilenceModel",
-}
+_REGISTRY = Registry(
+    GROUP,
+    "duplex model",
+    {
+        "cascade": "tml_ros.duplex.cascade.model:CascadeModel",
+        "silence": "tml_ros.duplex.baselines:SilenceModel",
+    },
+)
 
 
 def available_models() -> dict[str, str]:
     """Return every model's name and the ``module:Class`` behind it, sorted."""
-    found = dict(_BUILT_IN)
-    found |= {entry.name: entry.value for entry in entry_points(group=GROUP)}
-    return dict(sorted(found.items()))
+    return _REGISTRY.available()
 
 
 def model_factory(name: str) -> ModelFactory:
@@ -34,18 +31,12 @@ def model_factory(name: str) -> ModelFactory:
     Raises:
         ModelError: no such name, or its module cannot be imported.
     """
-    known = available_models()
-    if name not in known:
-        raise ModelError(f"no duplex model named {name!r}{nearest_name(name, known)}; known: {', '.join(known)}")
-    try:
-        return cast(ModelFactory, EntryPoint(name, known[name], GROUP).load())
-    except (ImportError, AttributeError) as err:
-        raise ModelError(f"model {name!r} ({known[name]}) cannot be imported: {err}; install what it needs") from err
+    return cast(ModelFactory, _REGISTRY.factory(name))
 
 
 def model_parameters(name: str) -> dict[str, Parameter]:
     """Return the declarations of a model's parameters, under ``NAME.``."""
-    return declarations(model_factory(name).config_type, name)
+    return _REGISTRY.parameters(name)
 
 
 def create_model(name: str, values: Mapping[str, Any] | None = None) -> DuplexModel:
@@ -56,6 +47,4 @@ def create_model(name: str, values: Mapping[str, Any] | None = None) -> DuplexMo
         ConfigError: a parameter of this model is unknown or out of bounds.
         MissingDependencyError: the model needs a program, library or file that is absent.
     """
-    factory = model_factory(name)
-    own = {key: value for key, value in (values or {}).items() if key.startswith(f"{name}.")}
-    return factory(from_mapping(factory.config_type, own, name))
+    return model_factory(name)(_REGISTRY.config(name, values))

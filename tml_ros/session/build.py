@@ -8,10 +8,10 @@ from tml_ros.clock import Clock
 from tml_ros.config import Parameter, check_known, declarations, flatten, from_mapping
 from tml_ros.duplex.protocol import DuplexModel
 from tml_ros.duplex.registry import available_models, create_model, model_parameters
+from tml_ros.intents.allow_list import AllowList
 from tml_ros.resources import locate
 from tml_ros.session.config import InteractionConfig
 from tml_ros.session.engine import InferenceEngine
-from tml_ros.session.intents import AllowList
 from tml_ros.speech.synthesis import CachedSynthesiser, create_synthesiser
 
 __all__ = ["Assembly", "all_parameters", "build", "read_config"]

@@ -15,10 +15,10 @@ from typing import Literal, cast
 from tml_ros.clock import Clock
 from tml_ros.duplex.protocol import DuplexModel, SessionInfo
 from tml_ros.errors import ImageFormatError
+from tml_ros.intents.allow_list import AllowList
 from tml_ros.media import to_rgb
 from tml_ros.records import Frame, MicroTurn, StampedImage, TurnMetrics
 from tml_ros.session.config import InteractionConfig
-from tml_ros.session.intents import AllowList
 from tml_ros.session.session import InteractionSession, TurnConditions, session_id_for
 from tml_ros.speech.queue import UtteranceQueue
 from tml_ros.speech.synthesis import Synthesiser

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tml_ros.duplex.protocol import DuplexStream, SessionInfo
+from tml_ros.intents.allow_list import AllowList, Rejection
 from tml_ros.records import (
     MICRO_TURN_NS,
     AgentState,
@@ -34,7 +35,6 @@ from tml_ros.records import (
     TurnMetrics,
     UserState,
 )
-from tml_ros.session.intents import AllowList, Rejection
 from tml_ros.session.timers import Timers
 from tml_ros.speech.queue import Spoken, UtteranceQueue
 from tml_ros.windowing import WindowReport

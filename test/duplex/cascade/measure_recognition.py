@@ -13,8 +13,8 @@ import numpy as np
 import soundfile
 
 from tml_ros.duplex import SessionInfo, create_model
-from tml_ros.duplex.cascade.grammar import Grammar
-from tml_ros.duplex.cascade.intents_file import load_intents
+from tml_ros.intents.file import load_intents
+from tml_ros.intents.grammar import Grammar
 from tml_ros.records import MICRO_TURN_NS, MICRO_TURN_SAMPLES, MicroTurn
 
 SENTENCES = (

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from tml_ros.duplex.cascade.config import CascadeConfig
 from tml_ros.duplex.cascade.echo import EchoGuard
-from tml_ros.duplex.cascade.grammar import Grammar
-from tml_ros.duplex.cascade.intents_file import load_intents
 from tml_ros.duplex.cascade.policy import Policy, Reaction
 from tml_ros.duplex.cascade.recognizer import Heard, Recognizer, UtteranceRecognizer
 from tml_ros.duplex.cascade.vad import FRAME_MS, SileroVad, SpeechSegmenter, VadStream
 from tml_ros.duplex.cascade.vision import Sight
 from tml_ros.duplex.protocol import DuplexStream, SessionInfo
 from tml_ros.errors import ConfigError
+from tml_ros.intents.file import load_intents
+from tml_ros.intents.grammar import Grammar
 from tml_ros.records import (
     SAMPLE_RATE_HZ,
     Floor,

@@ -5,10 +5,10 @@ Text that was heard or typed is untrusted: only what the grammar covers has any 
 
 from dataclasses import dataclass
 
-from tml_ros.duplex.cascade.grammar import Grammar, Meaning
-from tml_ros.duplex.cascade.numbers import number_to_words
 from tml_ros.duplex.cascade.recognizer import Heard
 from tml_ros.duplex.cascade.vision import Sight
+from tml_ros.intents.grammar import Grammar, Meaning
+from tml_ros.intents.numbers import number_to_words
 from tml_ros.records import IntentDraft, MicroTurn, SpeechKind, SpeechText, TextInput, TextSource, TimerDraft
 
 __all__ = ["Policy", "Reaction"]

@@ -16,8 +16,8 @@ import pocketsphinx
 from numpy.typing import NDArray
 
 from tml_ros.duplex.cascade.config import CascadeConfig
-from tml_ros.duplex.cascade.grammar import Grammar, Meaning
 from tml_ros.errors import ConfigError
+from tml_ros.intents.grammar import Grammar, Meaning
 from tml_ros.records import SAMPLE_RATE_HZ
 
 __all__ = ["Heard", "Recognizer", "UtteranceRecognizer"]

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tml_ros.duplex.cascade.intents_file import IntentsFile
-from tml_ros.duplex.cascade.numbers import number_phrases, words_to_number
-from tml_ros.duplex.cascade.phrases import Maybe, Node, Series, Slot, Word, match, parse_phrase, to_jsgf, walk
-from tml_ros.duplex.cascade.templates import fill_data, fill_reply, placeholders
 from tml_ros.errors import ConfigError, nearest_name
+from tml_ros.intents.file import IntentsFile
+from tml_ros.intents.numbers import number_phrases, words_to_number
+from tml_ros.intents.phrases import Maybe, Node, Series, Slot, Word, match, parse_phrase, to_jsgf, walk
+from tml_ros.intents.templates import fill_data, fill_reply, placeholders
 from tml_ros.records import TimerDraft
 
 __all__ = ["Grammar", "Meaning", "normalise"]

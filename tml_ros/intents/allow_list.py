@@ -4,12 +4,13 @@ What was heard or seen is untrusted: only intents that the file names, with data
 confidence, get through. A refusal is data, so that the session can count it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import jsonschema
 
-from tml_ros.duplex.cascade.intents_file import IntentsFile, IntentSpec, load_intents
+from tml_ros.intents.file import IntentsFile, IntentSpec, load_intents
 from tml_ros.records import IntentDraft
 
 __all__ = ["AllowList", "Rejection"]
@@ -40,6 +41,11 @@ class AllowList:
             ConfigError: the file is missing or wrong.
         """
         return cls(load_intents(path))
+
+    @property
+    def specs(self) -> Mapping[str, IntentSpec]:
+        """Every intent that may be proposed, by name."""
+        return self._rules
 
     def rule(self, intent: str) -> IntentSpec:
         """Return what holds for an intent that ``check`` let through."""

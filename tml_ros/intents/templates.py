@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tml_ros.duplex.cascade.numbers import number_to_words
+from tml_ros.intents.numbers import number_to_words
 
 __all__ = ["fill_data", "fill_reply", "placeholders"]
 

@@ -1,0 +1,44 @@
+"""Parameters of the background node; a backend's own come under the backend's name."""
+
+from dataclasses import dataclass
+
+from tml_ros.config import param
+
+__all__ = ["BackgroundConfig"]
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundConfig:
+    """Which model works on tasks, how many at once, and what it may read."""
+
+    backend: str = param("offline", "Background model: offline, openai, scripted, or one that a package adds")
+    max_goals: int = param(
+        4, "Tasks and questions worked on at once; one more is refused with a reason", minimum=1, maximum=64
+    )
+    budget_s: float = param(
+        30.0,
+        "Time for a task that names no budget of its own, and for a question",
+        unit="s",
+        minimum=0.5,
+        maximum=3600.0,
+    )
+    max_budget_s: float = param(
+        300.0, "Longest budget that a task may name; more is cut to it", unit="s", minimum=0.5, maximum=36000.0
+    )
+    documents: str = param(
+        "config/lab/documents", "Folder of Markdown documents, a path or a folder of this package; empty: none"
+    )
+    skills_file: str = param(
+        "config/lab/skills.yaml", "Library of plans, a path or a file of this package; empty: none"
+    )
+    intents_file: str = param("config/intents.yaml", "Intents that may be proposed: a path, or a file of this package")
+    topics: tuple[str, ...] = param(
+        ("",), "Topics whose newest message a model may read, each as NAME=package/msg/Type; everything else is closed"
+    )
+    camera_topic: str = param("image", "Camera that a model may look at, sensor_msgs/Image; empty: none")
+    nice: int = param(
+        10,
+        "Added to the niceness of the process, so that it never takes a core from the interaction node",
+        minimum=0,
+        maximum=19,
+    )
