@@ -1,6 +1,7 @@
-"""Launch the interaction node in a namespace, with parameters from a file and the topics of the robot's drivers.
+"""Launch the interaction node and the background node in a namespace, with parameters from files and the topics of the
+robot's drivers.
 
-The node configures and activates itself unless ``autostart:=false`` leaves that to a lifecycle manager. It knows no
+The nodes configure and activate themselves unless ``autostart:=false`` leaves that to a lifecycle manager. They know no
 driver: name the topics of camera and microphone with the ``*_topic`` arguments. See docs/launch.md.
 """
 
@@ -19,8 +20,10 @@ from tml_ros.resources import find
 
 ARGUMENTS = {
     # name: (default, description)
-    "params_file": (str(find("config/interaction.yaml")), "ROS parameter file of the node"),
-    "namespace": ("tml", "Namespace of the node and of its topics"),
+    "params_file": (str(find("config/interaction.yaml")), "ROS parameter file of the interaction node"),
+    "background": ("true", "Start the background node, too: documents, plans, or a model behind an endpoint"),
+    "background_params_file": (str(find("config/background.yaml")), "ROS parameter file of the background node"),
+    "namespace": ("tml", "Namespace of the nodes and of their topics"),
     "use_sim_time": ("false", "Follow /clock: true with a simulator or a bag"),
     "autostart": ("true", "Configure and activate at start; false leaves it to a lifecycle manager"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
@@ -39,7 +42,7 @@ INPUTS = {
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Declare the arguments and start the node with them."""
+    """Declare the arguments and start the nodes with them."""
     declared = [
         DeclareLaunchArgument(name, default_value=default, description=text)
         for name, (default, text) in ARGUMENTS.items()
@@ -48,25 +51,41 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _start(context: LaunchContext) -> list[LifecycleNode]:
-    """Make the node; a function, because a model that is not given must not be passed on."""
-    params_file = LaunchConfiguration("params_file").perform(context)
+    """Make the nodes; a function, because a model that is not given must not be passed on."""
+    overrides = {"model": _typed("model", str)} if LaunchConfiguration("model").perform(context) else {}
+    nodes = [_node(context, "interaction", "params_file", INPUTS, overrides)]
+    wanted = LaunchConfiguration("background").perform(context).lower()
+    if wanted not in ("true", "false"):
+        raise ConfigError(f"background must be true or false, got {wanted!r}")
+    if wanted == "true":
+        cameras = {topic: argument for topic, argument in INPUTS.items() if topic.startswith("image")}
+        nodes.append(_node(context, "background", "background_params_file", cameras, {}))
+    return nodes
+
+
+def _node(
+    context: LaunchContext,
+    name: str,
+    params_argument: str,
+    topics: dict[str, str],
+    overrides: dict[str, ParameterValue],
+) -> LifecycleNode:
+    """Make one node. topics: name in the node to the argument that names the driver's topic."""
+    params_file = LaunchConfiguration(params_argument).perform(context)
     if not Path(params_file).is_file():
-        raise ConfigError(f"params_file {params_file!r} is no file; give the path of a ROS parameter file")
-    overrides = {name: _typed(name, bool) for name in ("use_sim_time", "autostart")}
-    if LaunchConfiguration("model").perform(context):
-        overrides["model"] = _typed("model", str)
-    node = LifecycleNode(
+        raise ConfigError(f"{params_argument} {params_file!r} is no file; give the path of a ROS parameter file")
+    common = {argument: _typed(argument, bool) for argument in ("use_sim_time", "autostart")}
+    return LifecycleNode(
         package="tml_ros",
-        executable="interaction",
-        name="interaction",
+        executable=name,
+        name=name,
         namespace=LaunchConfiguration("namespace"),
-        parameters=[params_file, overrides],
-        remappings=[(topic, LaunchConfiguration(argument)) for topic, argument in INPUTS.items()],
+        parameters=[params_file, common | overrides],
+        remappings=[(topic, LaunchConfiguration(argument)) for topic, argument in topics.items()],
         ros_arguments=["--log-level", LaunchConfiguration("log_level")],
         additional_env=_environment(),
         output="screen",
     )
-    return [node]
 
 
 def _typed(name: str, kind: type) -> ParameterValue:
@@ -74,5 +93,5 @@ def _typed(name: str, kind: type) -> ParameterValue:
 
 
 def _environment() -> dict[str, str]:
-    """Return what the node's process gets beyond the environment of the launch."""
+    """Return what a node's process gets beyond the environment of the launch."""
     return {name: value for name, value in child_environment().items() if os.environ.get(name) != value}

@@ -1,6 +1,6 @@
-"""The parameter file and the parameter table that are shipped, against the declarations that they are made from.
+"""The parameter files and the parameter tables that are shipped, against the declarations that they are made from.
 
-``python test/test_config_files.py`` writes both anew.
+``python test/test_config_files.py`` writes them anew.
 """
 
 import re
@@ -12,22 +12,33 @@ from typing import Any
 import pytest
 import yaml
 
+from tml_ros.background.config import BackgroundConfig
+from tml_ros.background.registry import backend_parameters
 from tml_ros.config import Parameter, declarations, flatten, load_parameter_file, param
 from tml_ros.session.build import all_parameters, read_config
 from tml_ros.session.config import InteractionConfig
 from tml_ros.session.parameter_docs import markdown_table, yaml_text
 
 ROOT = Path(__file__).resolve().parents[1]
-PARAMETER_FILE = ROOT / "config" / "interaction.yaml"
 TABLE_FILE = ROOT / "docs" / "parameters.md"
 TABLE = re.compile(r"^\|.*\|\n(?:\|.*\|\n)+", re.MULTILINE)
 MEND = "run `python test/test_config_files.py` to write it anew"
+NODES = ("interaction", "background")
 
 
-def shipped() -> dict[str, Parameter]:
-    """Every parameter of the node and of its default model."""
-    nodes = pytest.importorskip("tml_ros.nodes.interaction", reason="nodes need ROS 2", exc_type=ImportError)
-    return declarations(nodes.NodeConfig) | all_parameters(declarations(InteractionConfig)["model"].default)
+def parameter_file(node: str) -> Path:
+    """The shipped file of a node."""
+    return ROOT / "config" / f"{node}.yaml"
+
+
+def shipped(node: str) -> dict[str, Parameter]:
+    """Every parameter of a node: with its default duplex model, or with each background model of this package."""
+    parameters = pytest.importorskip("tml_ros.nodes.parameters", reason="nodes need ROS 2", exc_type=ImportError)
+    own = declarations(parameters.NodeConfig)
+    if node == "interaction":
+        return own | all_parameters(declarations(InteractionConfig)["model"].default)
+    backends = [backend_parameters(name) for name in ("offline", "openai", "scripted")]
+    return own | declarations(BackgroundConfig) | dict(pair for one in backends for pair in one.items())
 
 
 def defaults(parameters: dict[str, Parameter]) -> dict[str, Any]:
@@ -40,42 +51,60 @@ def types(values: dict[str, Any]) -> dict[str, type]:
     return {name: type(value) for name, value in values.items()}
 
 
-def test_parameter_file_is_what_the_declarations_give_when_it_is_made_anew() -> None:
-    assert PARAMETER_FILE.read_text(encoding="utf-8") == yaml_text(shipped()), MEND
+@pytest.mark.parametrize("node", NODES)
+def test_parameter_file_is_what_the_declarations_give_when_it_is_made_anew(node: str) -> None:
+    assert parameter_file(node).read_text(encoding="utf-8") == yaml_text(shipped(node), node), MEND
 
 
-def test_parameter_file_holds_every_default_when_it_is_read() -> None:
-    expected, given = defaults(shipped()), load_parameter_file(PARAMETER_FILE, "interaction")
+@pytest.mark.parametrize("node", NODES)
+def test_parameter_file_holds_every_default_when_it_is_read(node: str) -> None:
+    expected, given = defaults(shipped(node)), load_parameter_file(parameter_file(node), node)
     assert given == expected, MEND
     assert types(given) == types(expected)
 
 
 def test_configuration_is_the_default_when_it_comes_from_the_parameter_file() -> None:
-    values = load_parameter_file(PARAMETER_FILE, "interaction")
+    values = load_parameter_file(parameter_file("interaction"), "interaction")
     values.pop("autostart")  # the node's own; an offline replay has no use for it
     assert read_config(values) == InteractionConfig()
 
 
-def test_parameters_reach_a_node_in_their_types_when_ros_reads_the_file() -> None:
+@pytest.mark.parametrize("node", NODES)
+def test_parameters_reach_a_node_in_their_types_when_ros_reads_the_file(node: str) -> None:
     rclpy = pytest.importorskip("rclpy", reason="nodes need ROS 2")
     context = rclpy.Context()
-    context.init(args=["--ros-args", "--params-file", str(PARAMETER_FILE)])
-    node = rclpy.create_node(
-        "interaction", context=context, automatically_declare_parameters_from_overrides=True, enable_rosout=False
+    context.init(args=["--ros-args", "--params-file", str(parameter_file(node))])
+    made = rclpy.create_node(
+        node, context=context, automatically_declare_parameters_from_overrides=True, enable_rosout=False
     )
     try:
-        expected = defaults(shipped())
-        given = {name: node.get_parameter(name).value for name in expected}
+        expected = defaults(shipped(node))
+        given = {name: made.get_parameter(name).value for name in expected}
         given = {name: list(value) if isinstance(expected[name], list) else value for name, value in given.items()}
         assert given == expected
         assert types(given) == types(expected)
     finally:
-        node.destroy_node()
+        made.destroy_node()
         context.try_shutdown()
 
 
-def test_table_is_what_the_declarations_give_when_it_is_made_anew() -> None:
-    assert TABLE.findall(TABLE_FILE.read_text(encoding="utf-8")) == [markdown_table(shipped())], MEND
+def test_tables_are_what_the_declarations_give_when_they_are_made_anew() -> None:
+    made = [markdown_table(shipped(node)) for node in NODES]
+    assert TABLE.findall(TABLE_FILE.read_text(encoding="utf-8")) == made, MEND
+
+
+def test_parameters_exist_when_the_background_page_names_them() -> None:
+    text = (ROOT / "docs" / "background.md").read_text(encoding="utf-8")
+    known = shipped("interaction") | shipped("background")
+    named = set(re.findall(r"`((?:delegation|openai|offline|scripted|cascade)\.[a-z_]+)`", text))
+    assert len(named) > 8 and named <= known.keys()
+    blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    for block in blocks:
+        content = yaml.safe_load(block)
+        values = flatten(content.get("/**", {}).get("ros__parameters", content))
+        for name, value in values.items():
+            known[name].check(value)
+    assert len(blocks) == 2
 
 
 # ------------------------------------------------------------------------------------- tml_ros.session.parameter_docs
@@ -112,14 +141,14 @@ class Whole:
 
 def test_defaults_come_back_when_the_text_is_read_as_yaml() -> None:
     parameters = declarations(Whole)
-    given = flatten(yaml.safe_load(yaml_text(parameters))["/**"]["ros__parameters"])
+    given = flatten(yaml.safe_load(yaml_text(parameters, "interaction"))["/**"]["ros__parameters"])
     assert given == defaults(parameters)
     assert types(given) == types(defaults(parameters))
     assert list(given) == list(parameters)
 
 
 def test_parameter_is_explained_when_it_is_written_as_yaml() -> None:
-    lines = yaml_text(declarations(Whole)).splitlines()
+    lines = yaml_text(declarations(Whole), "interaction").splitlines()
     assert lines[lines.index("        step: 1.0e-05") - 1] == "        # Step | of something [s] (0..1)"
     assert max(len(line) for line in lines) <= 120
 
@@ -134,6 +163,8 @@ def test_row_has_every_column_when_a_cell_contains_a_bar() -> None:
 
 
 if __name__ == "__main__":
-    PARAMETER_FILE.write_text(yaml_text(shipped()), encoding="utf-8")
-    TABLE_FILE.write_text(TABLE.sub(lambda _: markdown_table(shipped()), TABLE_FILE.read_text("utf-8")), "utf-8")
-    print(f"wrote {PARAMETER_FILE} and {TABLE_FILE}", file=sys.stderr)
+    tables = iter([markdown_table(shipped(node)) for node in NODES])
+    for node in NODES:
+        parameter_file(node).write_text(yaml_text(shipped(node), node), encoding="utf-8")
+    TABLE_FILE.write_text(TABLE.sub(lambda _: next(tables), TABLE_FILE.read_text("utf-8")), "utf-8")
+    print(f"wrote {[parameter_file(node).name for node in NODES]} and {TABLE_FILE}", file=sys.stderr)

@@ -23,6 +23,10 @@ LOCK = ROOT / "requirements-lock.txt"
 ENTRY_POINTS = {
     ("console_scripts", "tml = tml_ros.cli.main:main"),
     ("console_scripts", "interaction = tml_ros.nodes.interaction:main"),
+    ("console_scripts", "background = tml_ros.nodes.background:main"),
+    ("tml_ros.background_models", "offline = tml_ros.background.offline.model:OfflineModel"),
+    ("tml_ros.background_models", "openai = tml_ros.background.openai.model:OpenAIModel"),
+    ("tml_ros.background_models", "scripted = tml_ros.background.scripted:ScriptedModel"),
     ("tml_ros.duplex_models", "cascade = tml_ros.duplex.cascade.model:CascadeModel"),
     ("tml_ros.duplex_models", "silence = tml_ros.duplex.baselines:SilenceModel"),
 }
@@ -139,6 +143,7 @@ def test_programs_and_data_are_where_ros2_looks_when_colcon_installs(tmp_path: P
     subprocess.run([*command, "--packages-select", "tml_ros", *folders], cwd=tmp_path, check=True, capture_output=True)
     prefix = tmp_path / "install" / "tml_ros"
     assert os.access(prefix / "lib/tml_ros/interaction", os.X_OK)
+    assert os.access(prefix / "lib/tml_ros/background", os.X_OK)
     assert os.access(prefix / "lib/tml_ros/tml", os.X_OK)
     assert (prefix / "share/tml_ros/config/fastdds.xml").is_file()
     assert (prefix / "share/tml_ros/interfaces/tml_interfaces/msg/AudioChunk.msg").is_file()

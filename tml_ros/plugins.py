@@ -18,8 +18,8 @@ class Registry:
     """The models of one kind. kind: what a message calls them, such as ``duplex model``."""
 
     def __init__(self, group: str, kind: str, built_in: Mapping[str, str]) -> None:
+        self.kind = kind
         self._group = group
-        self._kind = kind
         self._built_in = dict(built_in)
 
     def available(self) -> dict[str, str]:
@@ -35,12 +35,12 @@ class Registry:
         """
         known = self.available()
         if name not in known:
-            raise ModelError(f"no {self._kind} named {name!r}{nearest_name(name, known)}; known: {', '.join(known)}")
+            raise ModelError(f"no {self.kind} named {name!r}{nearest_name(name, known)}; known: {', '.join(known)}")
         try:
             return EntryPoint(name, known[name], self._group).load()
         except (ImportError, AttributeError) as err:
             raise ModelError(
-                f"{self._kind} {name!r} ({known[name]}) cannot be imported: {err}; install what it needs"
+                f"{self.kind} {name!r} ({known[name]}) cannot be imported: {err}; install what it needs"
             ) from err
 
     def parameters(self, name: str) -> dict[str, Parameter]:

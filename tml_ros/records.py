@@ -208,10 +208,11 @@ class IntentDraft:
 
 @dataclass(frozen=True, slots=True)
 class DelegationDraft:
-    """A task for the background model."""
+    """A task for the background model. replaces: the person asks for this instead of what was asked for last."""
 
     task: str
     priority: int = 128
+    replaces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +268,10 @@ class UserState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class MicroTurnOutput:
-    """What a model puts out for one micro-turn. audio: [N] float32 at 16 kHz, or None to have the text synthesised."""
+    """What a model puts out for one micro-turn. audio: [N] float32 at 16 kHz, or None to have the text synthesised.
+
+    withdraws: the person no longer wants what was delegated.
+    """
 
     floor: Floor = Floor.LISTEN
     user_state: UserState = UserState.UNKNOWN
@@ -275,6 +279,7 @@ class MicroTurnOutput:
     audio: NDArray[np.float32] | None = None
     intents: tuple[IntentDraft, ...] = ()
     delegations: tuple[DelegationDraft, ...] = ()
+    withdraws: bool = False
     timers: tuple[TimerDraft, ...] = ()
     alerts: tuple[AlertDraft, ...] = ()
     transcripts: tuple[TranscriptEvent, ...] = ()
@@ -326,7 +331,10 @@ class SpeechControl:
 
 @dataclass(frozen=True, slots=True)
 class IntentProposal:
-    """An intent that passed the allow-list. A proposal, never a command to an actuator."""
+    """An intent that passed the allow-list. A proposal, never a command to an actuator.
+
+    A later one with the same ``intent_id`` takes its place; ``expires_ns`` not after ``stamp_ns`` withdraws it.
+    """
 
     stamp_ns: int
     intent_id: str
@@ -340,6 +348,11 @@ class IntentProposal:
     modality: str
     priority: int
     confidence: float
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether this takes an earlier proposal back."""
+        return self.expires_ns <= self.stamp_ns
 
 
 @dataclass(frozen=True, slots=True)

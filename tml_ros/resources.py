@@ -45,15 +45,15 @@ def _candidates(relative: str, package: Path) -> Iterator[Path]:
 
 
 def locate(name: str) -> Path:
-    """Return a path as it was given, or the file of this package by that name.
+    """Return a path as it was given, or the file or folder of this package by that name.
 
     Raises:
         ConfigError: it is neither.
     """
     path = Path(name).expanduser()
-    if path.is_file():
+    if path.exists():
         return path
     try:
         return find(name)
     except ConfigError as err:
-        raise ConfigError(f"{name!r} is neither a file nor one of this package: {err}") from err
+        raise ConfigError(f"{name!r} is neither a file or folder nor one of this package: {err}") from err

@@ -38,6 +38,12 @@ def test_models_are_listed_with_what_they_are(capsys):
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out.splitlines()[-1])}
     assert rows["cascade"]["usable"] and rows["silence"]["usable"]
     assert rows["cascade"]["parameters"] > 3
+    assert {name for name, row in rows.items() if row["kind"] == "background model"} == {
+        "offline",
+        "openai",
+        "scripted",
+    }
+    assert rows["openai"]["usable"]
 
 
 def test_doctor_says_what_is_missing_and_how_to_get_it_when_a_program_is_not_there(tmp_path):

@@ -36,13 +36,17 @@ def programs() -> set[str]:
 
 def declared() -> dict:
     """The parameters of the interaction node and of its default model."""
-    node = pytest.importorskip("tml_ros.nodes.interaction", reason="nodes need ROS 2", exc_type=ImportError)
-    return declarations(node.NodeConfig) | all_parameters(declarations(InteractionConfig)["model"].default)
+    parameters = pytest.importorskip("tml_ros.nodes.parameters", reason="nodes need ROS 2", exc_type=ImportError)
+    return declarations(parameters.NodeConfig) | all_parameters(declarations(InteractionConfig)["model"].default)
+
+
+def node_of(launch, name: str):
+    (node,) = (action for action in launch.of(*NODES) if action.node_executable == name)
+    return node
 
 
 def interaction_of(launch):
-    (node,) = (action for action in launch.of(*NODES) if action.node_executable == "interaction")
-    return node
+    return node_of(launch, "interaction")
 
 
 def overrides_of(launch) -> dict:
@@ -75,7 +79,7 @@ def test_every_argument_is_documented_with_its_default_when_the_file_has_it(load
         r"^\| `(\w+)` \| (?:`(.*?)`)?.* \|$", (ROOT / "docs" / "launch.md").read_text("utf-8"), re.MULTILINE
     )
     declared_here = {name: default or "" for name, (default, _) in load(path, **BAG).arguments.items()}
-    declared_here["params_file"] = ""  # a path that differs from machine to machine
+    declared_here |= dict.fromkeys(("params_file", "background_params_file"), "")  # paths differ between machines
     assert declared_here.items() <= set(rows)
 
 
@@ -134,9 +138,28 @@ def test_model_of_the_parameter_file_holds_when_no_model_is_given(load) -> None:
     assert "model" not in overrides_of(load(INTERACTION))
 
 
-def test_launch_is_refused_when_the_parameter_file_is_not_there(load) -> None:
-    with pytest.raises(ConfigError, match=r"nowhere\.yaml"):
-        load(INTERACTION, params_file="nowhere.yaml")
+@pytest.mark.parametrize("argument", ["params_file", "background_params_file"])
+def test_launch_is_refused_when_the_parameter_file_is_not_there(load, argument: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{argument} 'nowhere\.yaml'"):
+        load(INTERACTION, **{argument: "nowhere.yaml"})
+
+
+def test_background_node_is_started_beside_the_other_unless_it_is_switched_off(load) -> None:
+    launch = load(INTERACTION, compressed_topic="/camera/compressed", use_sim_time="true", namespace="robot_1")
+    made_from = node_of(launch, "background").made_from
+    file, overrides = made_from["parameters"]
+    assert {name: launch.text(value) for name, value in overrides.items()} == {
+        "use_sim_time": "true",
+        "autostart": "true",
+    }
+    assert load_parameter_file(Path(file), "background")["backend"] == "offline"
+    assert (made_from["name"], launch.text(made_from["namespace"])) == ("background", "robot_1")
+    remaps = {old: launch.text(new) for old, new in made_from["remappings"]}
+    assert remaps == {"image": "image", "image/compressed": "/camera/compressed"}
+    names = [node.node_executable for node in load(INTERACTION, background="false").of(*NODES)]
+    assert names == ["interaction"]
+    with pytest.raises(ConfigError, match="background must be true or false, got 'maybe'"):
+        load(INTERACTION, background="maybe")
 
 
 def test_node_is_named_and_placed_when_it_is_launched(load) -> None:

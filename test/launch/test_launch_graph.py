@@ -18,7 +18,11 @@ from tml_ros.nodes.qos import OUTPUT_QOS
 from tml_ros.replay import load_scene, make_bag
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = {"interaction": "tml_ros.nodes.interaction", "tml": "tml_ros.cli.main"}
+PROGRAMS = {
+    "interaction": "tml_ros.nodes.interaction",
+    "background": "tml_ros.nodes.background",
+    "tml": "tml_ros.cli.main",
+}
 # What `ros2 launch FILE name:=value ...` does. A background job of a shell has SIGINT ignored.
 RUNNER = """
 import signal, sys
@@ -85,6 +89,7 @@ def test_graph_comes_up_and_goes_down_when_interaction_is_launched(graph) -> Non
     graph.wait(lambda: {"/camera/image_raw", "/tml/microphone", "/tml/image/compressed"} <= subscribed(graph), "inputs")
     answer = graph.call(GetParameters, "interaction/get_parameters", GetParameters.Request(names=["model"]))
     assert answer.values[0].string_value == "silence"
+    graph.wait(lambda: graph.state("background") == "active", "background to be active")
     assert graph.stop(process, signal.SIGINT) == 0
     assert "finished cleanly" in graph.log_text()
     assert "Traceback" not in graph.log_text()
@@ -107,7 +112,7 @@ def test_launch_ends_by_itself_when_the_bag_has_been_played(graph, tmp_path: Pat
     graph.wait(lambda: process.poll() is not None, "the end of the replay")
     assert process.returncode == 0, graph.log_text()
     assert f'"/tml/audio/in": {bag.counts["/tml/audio/in"]}' in graph.log_text()
-    assert graph.log_text().count("finished cleanly") == 2
+    assert graph.log_text().count("finished cleanly") == 3
     ends_ns = [turn.header.stamp.sec * 10**9 + turn.header.stamp.nanosec for turn in turns]
     assert ends_ns
     assert all(bag.start_ns < end_ns <= bag.start_ns + bag.duration_ns for end_ns in ends_ns)

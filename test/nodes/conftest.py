@@ -83,21 +83,35 @@ class Graph:
         assert process.poll() is None, self.log_text()
         return process
 
-    def log_text(self, log: str = "node.log") -> str:
-        return (self.folder / log).read_text(errors="replace")
+    def start_background(self, *parameters: str, active: bool = True, log: str = "background.log") -> subprocess.Popen:
+        nothing_else = ("backend:=scripted", "documents:=''", "skills_file:=''")
+        given = [word for parameter in (*nothing_else, *parameters) for word in ("-p", parameter)]
+        process = self.start("-m", "tml_ros.nodes.background", "--ros-args", "-r", "__ns:=/tml", *given, log=log)
+        wanted = "active" if active else "unconfigured"
+        self.wait(lambda: process.poll() is not None or self.state("background") == wanted, f"background: {wanted}")
+        assert process.poll() is None, self.log_text(log)
+        return process
 
-    def state(self) -> str:
+    def log_text(self, log: str = "node.log") -> str:
+        path = self.folder / log
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    @property
+    def context(self) -> Any:
+        return self._context
+
+    def state(self, node: str = "interaction") -> str:
         from lifecycle_msgs.srv import GetState
 
-        answer = self.call(GetState, "interaction/get_state", GetState.Request(), timeout_s=2.0)
+        answer = self.call(GetState, f"{node}/get_state", GetState.Request(), timeout_s=2.0)
         return answer.current_state.label if answer else ""
 
-    def change_state(self, transition: int) -> bool:
+    def change_state(self, transition: int, node: str = "interaction") -> bool:
         from lifecycle_msgs.srv import ChangeState
 
         request = ChangeState.Request()
         request.transition.id = transition
-        return self.call(ChangeState, "interaction/change_state", request).success
+        return self.call(ChangeState, f"{node}/change_state", request).success
 
     def call(self, kind: Any, name: str, request: Any, timeout_s: float = 10.0) -> Any:
         client = self.client.create_client(kind, name)

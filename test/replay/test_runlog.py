@@ -159,7 +159,7 @@ def test_summary_is_plain_json_when_everything_happened(log):
     summary = json.loads(json.dumps(log.summary()))
     assert (summary["windows"], summary["missing_samples"], summary["late_messages"]) == (1, 7, 2)
     assert (summary["deadline_missed"], summary["frames"], log.counters) == (1, 1, {"dropped": 3})
-    expected = {"intent": "STOP", "data": {"now": True}, "window_seq": 0, "confidence": 0.8765}
+    expected = {"intent": "STOP", "data": {"now": True}, "window_seq": 0, "confidence": 0.8765, "withdrawn": False}
     assert summary["intents"] == [expected]
     assert summary["alerts"] == [{"rule": "fire", "state": "CLEARED", "description": "it is out", "at_s": 0.2}]
     assert summary["utterances"] == [{"text": "yes", "kind": "REPLY", "start_s": 0.2, "end_s": 0.3}]

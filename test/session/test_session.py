@@ -8,6 +8,7 @@ import pytest
 
 from tml_ros.clock import ManualClock
 from tml_ros.duplex.protocol import SessionInfo
+from tml_ros.duplex.scripted import ScriptedDuplex
 from tml_ros.records import (
     MICRO_TURN_NS,
     AgentState,
@@ -35,7 +36,8 @@ from tml_ros.records import (
     UserState,
 )
 from tml_ros.session import AllowList, InferenceEngine, InteractionConfig, InteractionSession
-from tml_ros.session.session import TurnConditions, session_id_for
+from tml_ros.session.names import session_id_for
+from tml_ros.session.session import TurnConditions
 from tml_ros.speech.queue import UtteranceQueue
 from tml_ros.windowing import ClosedWindow, WindowReport
 
@@ -50,35 +52,6 @@ class ScriptedSynthesiser:
         return np.full(1600 * len(text.split()), 0.1, np.float32)
 
 
-class ScriptedModel:
-    """Puts out what the script says for a turn, remembers what it was given; an exception in the script is raised."""
-
-    name = "scripted"
-
-    def __init__(self, script: dict[int, MicroTurnOutput | Exception]) -> None:
-        self.script = script
-        self.turns: list[MicroTurn] = []
-        self.opened: list[SessionInfo] = []
-        self.closed = 0
-
-    def open(self, info: SessionInfo) -> "ScriptedModel":
-        self.opened.append(info)
-        return self
-
-    def step(self, turn: MicroTurn) -> MicroTurnOutput:
-        self.turns.append(turn)
-        output = self.script.get(turn.index, MicroTurnOutput())
-        if isinstance(output, Exception):
-            raise output
-        return output
-
-    def counters(self) -> dict[str, int]:
-        return {"steps": len(self.turns)}
-
-    def close(self) -> None:
-        self.closed += 1
-
-
 def turn(index: int, **fields) -> MicroTurn:
     start = T0 + index * MICRO_TURN_NS
     made = MicroTurn(index, start, start + MICRO_TURN_NS, np.full(3200, 0.5, np.float32), 1.0)
@@ -86,7 +59,7 @@ def turn(index: int, **fields) -> MicroTurn:
 
 
 def run(script: dict, turns: int, conditions: dict[int, TurnConditions] | None = None, **fields):
-    model = ScriptedModel(script)
+    model = ScriptedDuplex(script)
     queue = UtteranceQueue(ScriptedSynthesiser(), lead_pieces=0)
     session = InteractionSession(SessionInfo("s1", T0), model, queue, AllowList.load())
     chosen = conditions or {}
@@ -253,7 +226,7 @@ def window(index: int, session: int = 0, images: tuple = ()) -> ClosedWindow:
     return ClosedWindow(session, turn(index), images, REPORT)
 
 
-def engine_for(model: ScriptedModel, clock: ManualClock | None = None, **values) -> InferenceEngine:
+def engine_for(model: ScriptedDuplex, clock: ManualClock | None = None, **values) -> InferenceEngine:
     config = InteractionConfig(**values)
     return InferenceEngine(model, config, ScriptedSynthesiser(), AllowList.load(), clock or ManualClock(T0))
 
@@ -263,7 +236,7 @@ def metrics(done) -> TurnMetrics:
 
 
 def test_new_session_opens_when_the_windows_belong_to_another_or_a_reset_is_asked_for():
-    model = ScriptedModel({})
+    model = ScriptedDuplex({})
     engine = engine_for(model)
     ids = [metrics(engine.process(window(0))).session_id, metrics(engine.process(window(1))).session_id]
     engine.reset()
@@ -276,7 +249,7 @@ def test_new_session_opens_when_the_windows_belong_to_another_or_a_reset_is_aske
 
 
 def test_failing_model_costs_its_session_only_when_it_raises():
-    model = ScriptedModel({1: RuntimeError("out of tune")})
+    model = ScriptedDuplex({1: RuntimeError("out of tune")})
     engine = engine_for(model)
     done = [engine.process(window(n)) for n in range(4)]
     assert [metrics(d).window_seq for d in done] == [0, 1, 2, 3]
@@ -289,7 +262,7 @@ def test_failing_model_costs_its_session_only_when_it_raises():
 def test_missed_deadline_is_counted_when_the_model_is_slow():
     clock = ManualClock(T0 + MICRO_TURN_NS)
 
-    class SlowModel(ScriptedModel):
+    class SlowModel(ScriptedDuplex):
         def step(self, turn):
             clock.advance_ns(250_000_000 if turn.index == 1 else 10_000_000)
             return super().step(turn)
@@ -302,7 +275,7 @@ def test_missed_deadline_is_counted_when_the_model_is_slow():
 
 def test_pictures_then_replies_give_way_when_windows_pile_up():
     image = StampedImage(T0, "mono8", b"\1" * 4, 2, 2, 2)
-    model = ScriptedModel({n: MicroTurnOutput(speech=(SpeechText("hello"),)) for n in range(3)})
+    model = ScriptedDuplex({n: MicroTurnOutput(speech=(SpeechText("hello"),)) for n in range(3)})
     engine = engine_for(model)
     for index, depth in enumerate((0, 2, 5)):
         engine.process(window(index, images=(image,)), depth)
@@ -313,7 +286,7 @@ def test_pictures_then_replies_give_way_when_windows_pile_up():
 
 def test_broken_picture_is_left_out_and_counted_when_it_cannot_be_decoded():
     bad = StampedImage(T0, "compressed", b"\xff\xd8\xff\xe0 truncated")
-    model = ScriptedModel({})
+    model = ScriptedDuplex({})
     engine = engine_for(model)
     done = engine.process(window(0, images=(bad,)))
     assert model.turns[0].frames == ()
@@ -321,7 +294,7 @@ def test_broken_picture_is_left_out_and_counted_when_it_cannot_be_decoded():
 
 
 def test_windows_are_worked_in_order_in_a_thread_when_submitted():
-    model = ScriptedModel({2: RuntimeError("once")})
+    model = ScriptedDuplex({2: RuntimeError("once")})
     engine = engine_for(model)
     published = []
     engine.start(published.append)
@@ -340,14 +313,14 @@ def test_windows_are_worked_in_order_in_a_thread_when_submitted():
 def test_oldest_window_is_given_up_and_counted_when_the_queue_is_full():
     from tml_ros.session.config import EngineConfig
 
-    engine = engine_for(ScriptedModel({}), engine=EngineConfig(queue_windows=2))
+    engine = engine_for(ScriptedDuplex({}), engine=EngineConfig(queue_windows=2))
     for index in range(5):
         engine.submit(window(index))
     assert engine.counters["dropped_windows"] == 3
 
 
 def test_broken_publisher_does_not_stop_the_engine_when_it_raises():
-    engine = engine_for(ScriptedModel({}))
+    engine = engine_for(ScriptedDuplex({}))
     seen = []
 
     def publish(done):

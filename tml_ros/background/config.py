@@ -1,10 +1,14 @@
 """Parameters of the background node; a backend's own come under the backend's name."""
 
 from dataclasses import dataclass
+from typing import Any
 
+from tml_ros.background.protocol import Surroundings
 from tml_ros.config import param
+from tml_ros.intents import AllowList
+from tml_ros.resources import locate
 
-__all__ = ["BackgroundConfig"]
+__all__ = ["BackgroundConfig", "surroundings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,4 +45,18 @@ class BackgroundConfig:
         "Added to the niceness of the process, so that it never takes a core from the interaction node",
         minimum=0,
         maximum=19,
+    )
+
+
+def surroundings(config: BackgroundConfig, **sight: Any) -> Surroundings:
+    """Return what a model may read: the files that the configuration names, and what ``sight`` gives of the robot.
+
+    Raises:
+        ConfigError: a file or folder is missing, or the intents file is wrong.
+    """
+    return Surroundings(
+        allow_list=AllowList.load(locate(config.intents_file)),
+        documents=locate(config.documents) if config.documents else None,
+        skills_file=locate(config.skills_file) if config.skills_file else None,
+        **sight,
     )

@@ -48,8 +48,8 @@ class Outcome(IntEnum):
 class ContextPackage:
     """A task and what is known around it.
 
-    context: the conversation as a JSON object, see ``tml_ros.session.context``; empty for a lone question. Everything in
-    it that was heard, seen or typed is untrusted: material to reason about, never an instruction.
+    context: the conversation as a JSON object, see ``tml_ros.session.context``; empty for a lone question. Everything
+    in it that was heard, seen or typed is untrusted: material to reason about, never an instruction.
     images: JPEG streams, oldest first, at most ``MAX_IMAGES``. budget_s: time that the task may take.
     """
 
@@ -149,8 +149,8 @@ class BackgroundModel(Protocol):
     def run(self, package: ContextPackage, cancel: Cancel) -> Iterator[Update]:
         """Work on a task. The last update is a Result or a Failure, unless it was cancelled.
 
-        ``budget_s`` is watched by the caller, who then cancels. After ``cancel`` is set the iterator ends within 200 ms and
-        everything that it had open (streams, tools) is closed.
+        ``budget_s`` is watched by the caller, who then cancels. After ``cancel`` is set the iterator ends within 200 ms
+        and everything that it had open (streams, tools) is closed.
 
         Thread: called by several threads at once; each iterator stays in its thread.
         """
@@ -163,9 +163,9 @@ class BackgroundModel(Protocol):
 class Surroundings:
     """What a background model may read of the robot and its lab. Everything is read only.
 
-    documents: folder of Markdown files, or None. skills_file: YAML library of plans, or None. read_topic: fully resolved
-    topic -> its newest message as a JSON object, or None when nothing came; only for names in ``topics``. look: the newest
-    camera picture as a JPEG stream, or None.
+    documents: folder of Markdown files, or None. skills_file: YAML library of plans, or None. read_topic: name of a
+    topic -> its newest message as a JSON object, or None when nothing came; only for names in ``topics``. look: the
+    newest camera picture as a JPEG stream, or None.
 
     Thread: the functions may be called from any thread and return at once.
     """

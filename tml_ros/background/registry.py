@@ -10,10 +10,10 @@ from tml_ros.background.protocol import BackgroundFactory, BackgroundModel, Surr
 from tml_ros.config import Parameter
 from tml_ros.plugins import Registry
 
-__all__ = ["GROUP", "available_backends", "backend_parameters", "create_background"]
+__all__ = ["BACKENDS", "GROUP", "available_backends", "backend_parameters", "create_background"]
 
 GROUP = "tml_ros.background_models"
-_REGISTRY = Registry(
+BACKENDS = Registry(
     GROUP,
     "background model",
     {
@@ -26,12 +26,12 @@ _REGISTRY = Registry(
 
 def available_backends() -> dict[str, str]:
     """Return every background model's name and the ``module:Class`` behind it, sorted."""
-    return _REGISTRY.available()
+    return BACKENDS.available()
 
 
 def backend_parameters(name: str) -> dict[str, Parameter]:
     """Return the declarations of a background model's parameters, under ``NAME.``."""
-    return _REGISTRY.parameters(name)
+    return BACKENDS.parameters(name)
 
 
 def create_background(name: str, values: Mapping[str, Any], surroundings: Surroundings) -> BackgroundModel:
@@ -42,4 +42,4 @@ def create_background(name: str, values: Mapping[str, Any], surroundings: Surrou
         ConfigError: a parameter of this model, or a file that it names, is wrong.
         MissingDependencyError: a library is absent.
     """
-    return cast(BackgroundFactory, _REGISTRY.factory(name))(_REGISTRY.config(name, values), surroundings)
+    return cast(BackgroundFactory, BACKENDS.factory(name))(BACKENDS.config(name, values), surroundings)

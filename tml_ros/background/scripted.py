@@ -1,8 +1,8 @@
 """A background model that says what a script tells it to, when the script tells it to: a test double for anybody.
 
-A script is YAML: ``tasks`` is a list of ``{match: REGULAR EXPRESSION, updates: [...]}``, and each update has ``after_s``
-(since the update before it) and one of ``progress``, ``partial``, ``result``, ``failure``, ``hang: true``. It reasons about
-nothing.
+A script is YAML: ``tasks`` is a list of ``{match: REGULAR EXPRESSION, updates: [...]}``, and each update has
+``after_s`` (since the update before it) and one of ``progress``, ``partial``, ``result``, ``failure``, ``hang: true``.
+It reasons about nothing.
 """
 
 import re

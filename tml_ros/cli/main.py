@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_replay(commands)
     _add_bag(commands)
-    models = commands.add_parser("models", help="list the duplex models that can be used")
+    models = commands.add_parser("models", help="list the duplex and background models that can be used")
     models.add_argument("--json", action="store_true", help="print JSON only")
     models.set_defaults(run=_run_models)
     doctor = commands.add_parser("doctor", help="say what is present, what is missing and how to get it")
@@ -76,6 +76,12 @@ def _add_replay(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         default=[],
         metavar="INPUT=TOPIC",
         help="which topic feeds an input, such as audio/in=/robot/mic (default: found by name and type)",
+    )
+    replay.add_argument(
+        "--background",
+        choices=("offline", "none"),
+        default="offline",
+        help="who works on delegated tasks: the documents and plans of the example lab, or nobody",
     )
     replay.add_argument("--json", action="store_true", help="print JSON only")
     replay.set_defaults(run=_run_replay)

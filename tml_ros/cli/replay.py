@@ -30,6 +30,7 @@ def run_replay(options: argparse.Namespace) -> int:
         paced=options.paced,
         out=options.out,
         pictures=options.out is not None,
+        background=options.background,
     )
     progress = Progress(
         TextColumn("{task.description}"),
@@ -97,6 +98,9 @@ def _show(console: Console, result: ReplayResult) -> None:
 def _events(log: RunLog) -> list[tuple[float, str, str]]:
     events = [(log.seconds(e.start_ns), "person", e.text) for e in log.transcripts if e.speaker == "user"]
     events += [(u.start_s, "robot", u.text + (" (interrupted)" if u.interrupted else "")) for u in log.utterances]
-    events += [(log.seconds(i.stamp_ns), "intent", f"{i.intent} {i.data}") for i in log.intents]
+    events += [
+        (log.seconds(i.stamp_ns), "withdrawn" if i.is_withdrawn else "intent", f"{i.intent} {i.data}")
+        for i in log.intents
+    ]
     events += [(log.seconds(a.stamp_ns), "advisory alert", a.description) for a in log.alerts]
     return sorted(events)

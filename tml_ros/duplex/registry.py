@@ -7,10 +7,10 @@ from tml_ros.config import Parameter
 from tml_ros.duplex.protocol import DuplexModel, ModelFactory
 from tml_ros.plugins import Registry
 
-__all__ = ["GROUP", "available_models", "create_model", "model_factory", "model_parameters"]
+__all__ = ["GROUP", "MODELS", "available_models", "create_model", "model_factory", "model_parameters"]
 
 GROUP = "tml_ros.duplex_models"
-_REGISTRY = Registry(
+MODELS = Registry(
     GROUP,
     "duplex model",
     {
@@ -22,7 +22,7 @@ _REGISTRY = Registry(
 
 def available_models() -> dict[str, str]:
     """Return every model's name and the ``module:Class`` behind it, sorted."""
-    return _REGISTRY.available()
+    return MODELS.available()
 
 
 def model_factory(name: str) -> ModelFactory:
@@ -31,12 +31,12 @@ def model_factory(name: str) -> ModelFactory:
     Raises:
         ModelError: no such name, or its module cannot be imported.
     """
-    return cast(ModelFactory, _REGISTRY.factory(name))
+    return cast(ModelFactory, MODELS.factory(name))
 
 
 def model_parameters(name: str) -> dict[str, Parameter]:
     """Return the declarations of a model's parameters, under ``NAME.``."""
-    return _REGISTRY.parameters(name)
+    return MODELS.parameters(name)
 
 
 def create_model(name: str, values: Mapping[str, Any] | None = None) -> DuplexModel:
@@ -47,4 +47,4 @@ def create_model(name: str, values: Mapping[str, Any] | None = None) -> DuplexMo
         ConfigError: a parameter of this model is unknown or out of bounds.
         MissingDependencyError: the model needs a program, library or file that is absent.
     """
-    return model_factory(name)(_REGISTRY.config(name, values))
+    return model_factory(name)(MODELS.config(name, values))

@@ -4,17 +4,16 @@ The file's own schema lies next to the shipped file, ``config/intents.schema.jso
 and the names; phrases are read by ``grammar``. Nothing here knows recognisers or sessions.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jsonschema
-import yaml
 
 from tml_ros.errors import ConfigError, nearest_name
 from tml_ros.resources import find
+from tml_ros.schema_files import read_checked
 
 __all__ = ["IntentSpec", "IntentsFile", "load_intents"]
 
@@ -34,11 +33,13 @@ class IntentSpec:
 
 @dataclass(frozen=True, slots=True)
 class IntentsFile:
-    """The checked content. slots and rules are as in the file."""
+    """The checked content. slots and rules are as in the file. pronunciations: word -> sounds in ARPAbet."""
 
     path: Path
     before: str
     after: str
+    instead: str
+    pronunciations: Mapping[str, str]
     slots: Mapping[str, Mapping[str, Any]]
     intents: Mapping[str, IntentSpec]
     rules: tuple[Mapping[str, Any], ...]
@@ -51,38 +52,22 @@ def load_intents(path: Path | None = None) -> IntentsFile:
         ConfigError: the file is missing, no YAML, against the schema, or a rule names an unknown intent.
     """
     path = path or find("config/intents.yaml")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as err:
-        raise ConfigError(f"cannot read intents file {path}: {err.strerror}; check the path") from err
-    except (yaml.YAMLError, UnicodeDecodeError) as err:
-        raise ConfigError(f"{path} is not valid YAML: {err}") from err
-    _check_schema(path, content)
+    content = read_checked(path, "intents file", "intents.schema.json")
     intents = {name: _intent(name, body, content["slots"], path) for name, body in content["intents"].items()}
     for index, rule in enumerate(content["rules"]):
         if "intent" in rule and rule["intent"] not in intents:
             hint = nearest_name(rule["intent"], intents)
             raise ConfigError(f"{path}: rules.{index}.intent {rule['intent']!r} is not under intents:{hint}")
     return IntentsFile(
-        path, content.get("before", ""), content.get("after", ""), content["slots"], intents, tuple(content["rules"])
+        path=path,
+        before=content.get("before", ""),
+        after=content.get("after", ""),
+        instead=content.get("instead", ""),
+        pronunciations=content.get("pronunciations", {}),
+        slots=content["slots"],
+        intents=intents,
+        rules=tuple(content["rules"]),
     )
-
-
-def _check_schema(path: Path, content: Any) -> None:
-    schema_path = find("config/intents.schema.json")
-    schema = json.loads(schema_path.read_text(encoding="utf-8"))
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(content))
-    if error is not None:
-        where = ".".join(map(str, error.absolute_path)) or "the file"
-        raise ConfigError(f"{path}: {where}: {error.message}{_nearest_key(error)}; see {schema_path.name}")
-
-
-def _nearest_key(error: jsonschema.ValidationError) -> str:
-    if error.validator != "additionalProperties" or not isinstance(error.instance, Mapping):
-        return ""
-    known = error.schema.get("properties", {}) if isinstance(error.schema, Mapping) else {}
-    unknown = [key for key in error.instance if key not in known]
-    return nearest_name(str(unknown[0]), known) if unknown else ""
 
 
 def _intent(name: str, body: Mapping[str, Any], slots: Mapping[str, Mapping[str, Any]], path: Path) -> IntentSpec:

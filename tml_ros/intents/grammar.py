@@ -6,7 +6,7 @@ covers every word of it: nothing else can become an intent. It knows no audio.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tml_ros.errors import ConfigError, nearest_name
@@ -26,7 +26,11 @@ _NOT_A_WORD = re.compile(r"[^a-z0-9']+")
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a text means. intent is empty for questions and small talk, answer names a question of the table."""
+    """What a text means. intent is empty for questions and small talk, answer names a question of the table.
+
+    delegate: task for the background model. replaces: it takes the place of the one before. withdraws: what was
+    delegated is no longer wanted.
+    """
 
     text: str
     intent: str = ""
@@ -35,6 +39,9 @@ class Meaning:
     reply: str = ""
     answer: str = ""
     timer: TimerDraft | None = None
+    delegate: str = ""
+    replaces: bool = False
+    withdraws: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,7 @@ class Grammar:
         """
         self._file = file
         self._before, self._after = _around(file.before), _around(file.after)
+        self._instead = (parse_phrase(file.instead),) if file.instead else ()
         self._forms = {name: _forms(name, spec, file) for name, spec in file.slots.items() if "values" in spec}
         self._rules = tuple(self._read_rule(index, spec) for index, spec in enumerate(file.rules))
 
@@ -63,11 +71,26 @@ class Grammar:
         if not 0 < len(words) <= MAX_WORDS:
             return None
         for rule in self._rules:
-            for node in rule.nodes:
-                for end, values in match(self._framed(node), words, 0, {}, self._slot_values):
-                    if end == len(words):
-                        return self._meaning(" ".join(words), rule.spec, values)
+            values = self._match(rule, words, ())
+            if values is not None:
+                return self._meaning(" ".join(words), rule.spec, values)
+        for rule in self._rules if self._instead else ():
+            values = self._match(rule, words, self._instead) if "delegate" in rule.spec else None
+            if values is not None:
+                return replace(self._meaning(" ".join(words), rule.spec, values), replaces=True)
         return None
+
+    def request(self, text: str) -> tuple[str, bool]:
+        """Return a free text without what stands around requests, and whether it takes the place of the one before."""
+        words = normalise(text).split()
+        start = self._longest(self._before, words)
+        changed = start + self._longest(self._instead, words[start:])
+        return " ".join(words[changed:]), changed > start
+
+    @property
+    def pronunciations(self) -> Mapping[str, str]:
+        """Words that the recogniser has to be taught, with their sounds in ARPAbet."""
+        return self._file.pronunciations
 
     def to_jsgf(self) -> str:
         """Return the grammar for the recogniser; its one public rule is ``<phrase>``."""
@@ -75,7 +98,8 @@ class Grammar:
         for name in self._file.slots:
             lines.append(f"<{name}> = {' | '.join(map(to_jsgf, self._spoken_forms(name)))};")
         for index, rule in enumerate(self._rules):
-            lines.append(f"<rule_{index}> = {' | '.join(map(to_jsgf, rule.nodes))};")
+            instead = f"[{' '.join(map(to_jsgf, self._instead))}] " if self._instead and "delegate" in rule.spec else ""
+            lines.append(f"<rule_{index}> = {instead}({' | '.join(map(to_jsgf, rule.nodes))});")
         names = " | ".join(f"<rule_{index}>" for index in range(len(self._rules)))
         before = "".join(f"{to_jsgf(node)} " for node in self._before)
         after = "".join(f" {to_jsgf(node)}" for node in self._after)
@@ -85,7 +109,8 @@ class Grammar:
     def words(self) -> dict[str, str]:
         """Return every word that the recogniser must know, and a phrase or slot that it stands in."""
         found: dict[str, str] = {}
-        sources: list[tuple[str, Node]] = [("before/after", node) for node in (*self._before, *self._after)]
+        around = (*self._before, *self._instead, *self._after)
+        sources: list[tuple[str, Node]] = [("before/instead/after", node) for node in around]
         for name in self._file.slots:
             sources += [(f"slot {name}", node) for node in self._spoken_forms(name)]
         for rule in self._rules:
@@ -105,14 +130,24 @@ class Grammar:
                 if slot.type not in self._file.slots:
                     hint = nearest_name(slot.type, self._file.slots)
                     raise ConfigError(f"rules.{index}: phrase {phrase!r}: no slot type {slot.type!r}{hint}")
-        for part in ("data", "reply", "timer"):
+        for part in ("data", "reply", "timer", "delegate"):
             for name in placeholders(spec.get(part, "")):
                 if name not in said:
                     raise ConfigError(f"rules.{index}.{part}: no phrase has a slot {name!r}{nearest_name(name, said)}")
         return _Rule(nodes, spec)
 
-    def _framed(self, node: Node) -> Node:
-        return Series((*self._before, node, *self._after))
+    def _match(self, rule: _Rule, words: Sequence[str], instead: tuple[Node, ...]) -> Mapping[str, object] | None:
+        """Return the slot values with which a rule covers all the words."""
+        for node in rule.nodes:
+            framed = Series((*self._before, *instead, node, *self._after))
+            for end, values in match(framed, words, 0, {}, self._slot_values):
+                if end == len(words):
+                    return values
+        return None
+
+    def _longest(self, nodes: tuple[Node, ...], words: Sequence[str]) -> int:
+        """Return how many words at the beginning the nodes can cover."""
+        return max((end for end, _ in match(Series(nodes), words, 0, {}, self._slot_values)), default=0)
 
     def _spoken_forms(self, name: str) -> tuple[Node, ...]:
         spec = self._file.slots[name]
@@ -143,6 +178,8 @@ class Grammar:
             reply=fill_reply(spec.get("reply", ""), values),
             answer=spec.get("answer", ""),
             timer=_timer(spec["timer"], values) if "timer" in spec else None,
+            delegate=fill_reply(spec.get("delegate", ""), values),
+            withdraws=spec.get("withdraw", False),
         )
 
 

@@ -1,4 +1,4 @@
-"""Health of the interaction node as a diagnostic_msgs status."""
+"""Health of the nodes as diagnostic_msgs statuses."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from tml_ros.records import TurnMetrics
 
-__all__ = ["describe_health"]
+__all__ = ["describe_background", "describe_health"]
 
 _ERRORS = ("dropped_windows", "model_errors", "publish_errors")
 _WARNINGS = (
@@ -38,6 +38,21 @@ def describe_health(
             "ingest_age_ms": f"{newest.ingest_age_sec * 1e3:.1f}",
             "queue_depth": str(newest.queue_depth),
         }
+    status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
+    return status
+
+
+def describe_background(name: str, backend: str, running: int | None, counters: Mapping[str, int]) -> DiagnosticStatus:
+    """Return one status. running: tasks that are worked on, None when the node takes none."""
+    status = DiagnosticStatus(name=f"{name}: tasks", hardware_id="tml_ros")
+    faults = [name for name in ("model_errors", "message_errors") if counters.get(name)]
+    if faults:
+        status.level, status.message = DiagnosticStatus.WARN, _listed(faults, counters)
+    elif running is None:
+        status.level, status.message = DiagnosticStatus.WARN, "not active: no task is taken"
+    else:
+        status.level, status.message = DiagnosticStatus.OK, f"{running} tasks running"
+    values = {"backend": backend, "running": str(running or 0)} | {key: str(counters[key]) for key in sorted(counters)}
     status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
     return status
 

@@ -25,8 +25,11 @@ class IntentForwarder:
         self._publisher = node.create_publisher(Intent, "/intents", 10)
 
     def publish(self, proposal: IntentProposal) -> None:
-        """Publish a proposal; one that needs confirmation is held back, for Intent has no field to say so."""
-        if self._publisher is None or proposal.requires_confirmation:
+        """Publish a proposal.
+
+        One that needs confirmation is held back, for Intent has no field to say so; nor can it take anything back.
+        """
+        if self._publisher is None or proposal.requires_confirmation or proposal.is_withdrawn:
             return
         message = self._type()
         setattr(message, "action" if hasattr(message, "action") else "intent", proposal.intent)

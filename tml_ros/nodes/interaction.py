@@ -4,17 +4,17 @@ A lifecycle node that declares parameters, hands messages to ``Ingest``, and pub
 runs in the engine's thread; no callback waits for it.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
-from tml_ros.config import declarations, param
+from tml_ros.config import declarations
 from tml_ros.errors import TmlError
 from tml_ros.nodes import parameters
 from tml_ros.nodes.clock import NodeClock, steady_timer
+from tml_ros.nodes.delegate_client import DelegateClient
 from tml_ros.nodes.diagnostics import describe_health
 from tml_ros.nodes.inputs import InputSubscriptions
 from tml_ros.nodes.intents import IntentForwarder
@@ -29,16 +29,9 @@ from tml_ros.session.ingest import Ingest
 from tml_ros.windowing import MicroTurnAssembler
 from tml_ros.wire import OUTPUT_TYPES, to_tree
 
-__all__ = ["InteractionNode", "NodeConfig", "main"]
+__all__ = ["InteractionNode", "main"]
 
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-
-
-@dataclass(frozen=True, slots=True)
-class NodeConfig:
-    """Parameters of the node itself."""
-
-    autostart: bool = param(True, "Configure and activate at start; false leaves it to a lifecycle manager")
 
 
 class InteractionNode(LifecycleNode):
@@ -47,12 +40,13 @@ class InteractionNode(LifecycleNode):
     def __init__(self, **options: Any) -> None:
         super().__init__("interaction", **options)
         bridge_logging(self.get_logger())
-        first = declarations(NodeConfig) | {"model": declarations(InteractionConfig)["model"]}
+        first = declarations(parameters.NodeConfig) | {"model": declarations(InteractionConfig)["model"]}
         parameters.declare(self, first)
         self._declared = all_parameters(self.get_parameter("model").value)
         parameters.declare(self, {name: one for name, one in self._declared.items() if name not in first})
         parameters.check_overrides(self, self._declared | first)
         self._node_clock = NodeClock(self)
+        self._delegates = DelegateClient(self, self._node_clock)  # stays as long as the node: rclpy wants it so
         self._assembly: Assembly | None = None
         self._inputs: InputSubscriptions | None = None
         self._newest: TurnMetrics | None = None
@@ -73,7 +67,7 @@ class InteractionNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Build model and synthesiser; on any fault say what is missing and stay unconfigured."""
         try:
-            self._assembly = build(parameters.values(self, self._declared), self._node_clock)
+            self._assembly = build(parameters.values(self, self._declared), self._node_clock, self._delegates)
         except TmlError as err:
             self.get_logger().error(str(err))
             return _FAILURE
@@ -88,6 +82,7 @@ class InteractionNode(LifecycleNode):
         assembler = MicroTurnAssembler(self._assembly.config.window)
         ingest = Ingest(assembler, self._assembly.engine.submit)
         result = super().on_activate(state)
+        self._delegates.open()
         self._assembly.engine.start(self._publish)
         self._inputs = InputSubscriptions(self, ingest, assembler, self._node_clock)
         return result
@@ -99,6 +94,7 @@ class InteractionNode(LifecycleNode):
             self._inputs = None
         if self._assembly is not None:
             self._assembly.engine.stop()
+        self._delegates.close()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -1,12 +1,19 @@
-"""The life of a node's process: environment, start, autostart, spin, clean end."""
+"""The life of a node's process: environment, start, autostart, spin, clean end.
 
+SIGINT and SIGTERM end the spinning first and shut ROS down afterwards: rclpy's own handlers shut it down while a
+callback may be at work, which ends in a crash when a request comes in at that moment.
+"""
+
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
 
 from tml_ros.errors import TmlError
 from tml_ros.nodes import environment
@@ -18,13 +25,14 @@ __all__ = ["run_node"]
 def run_node(make: Callable[[], Any], args: list[str] | None = None) -> int:
     """Run a lifecycle node that has ``wants_autostart``; return 1, with one line on stderr, when it cannot start."""
     environment.prepare()
-    rclpy.init(args=args)
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
-        node = make()
-        if node.wants_autostart and not _bring_up(node):
-            return 1
-        spin(node)
-        _wind_down(node)
+        with _on_signal(_interrupt):
+            node = make()
+            if node.wants_autostart and not _bring_up(node):
+                return 1
+            spin(node, _on_signal)
+            _wind_down(node)
     except TmlError as err:
         print(f"tml_ros: {err}", file=sys.stderr)
         return 1
@@ -33,6 +41,22 @@ def run_node(make: Callable[[], Any], args: list[str] | None = None) -> int:
     finally:
         rclpy.try_shutdown()
     return 0
+
+
+@contextmanager
+def _on_signal(call: Callable[[], None]) -> Iterator[None]:
+    """Call back when the process is told to stop, in the main thread, as soon as it runs Python."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: call()) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def _bring_up(node: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Field trees of ``tml_ros.wire`` into rclpy messages, and back for topics that are observed."""
+"""Field trees of ``tml_ros.wire`` into rclpy messages, and small JPEGs of pictures that go into messages."""
 
 import array
 import importlib
@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-__all__ = ["fill", "message_type"]
+import numpy as np
+from numpy.typing import NDArray
+
+from tml_ros.media.jpeg import thumbnail
+
+__all__ = ["fill", "message_type", "to_jpeg"]
+
+_LONGEST_SIDE = 640
+_JPEG_QUALITY = 85
 
 
 @cache
@@ -29,6 +37,12 @@ def fill(message: Any, tree: Mapping[str, Any]) -> Any:
         else:
             setattr(message, name, value)
     return message
+
+
+def to_jpeg(rgb: NDArray[np.uint8]) -> bytes:
+    """Return a picture as JPEG, its longest side at most 640 pixels. rgb: [H, W, 3] uint8."""
+    height, width = rgb.shape[:2]
+    return thumbnail(rgb, max(1, round(width * min(1.0, _LONGEST_SIDE / max(height, width)))), _JPEG_QUALITY)
 
 
 def _element(message: Any, name: str) -> str:

@@ -1,20 +1,28 @@
 """Parameter declarations of the core as ROS parameters: descriptor, range, and a check on every set."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from tml_ros.config import Parameter, check_known
+from tml_ros.config import Parameter, check_known, param
 from tml_ros.duplex.registry import available_models
 from tml_ros.errors import ConfigError
 
-__all__ = ["check_overrides", "declare", "values"]
+__all__ = ["NodeConfig", "check_overrides", "declare", "values"]
 
 _ROS_OWN = ("use_sim_time", "start_type_description_service")
 _ROS_GROUPS = ("qos_overrides",)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """Parameters that every lifecycle node of this package has."""
+
+    autostart: bool = param(True, "Configure and activate at start; false leaves it to a lifecycle manager")
 
 
 def declare(node: Node, parameters: Mapping[str, Parameter]) -> None:
@@ -38,16 +46,21 @@ def declare(node: Node, parameters: Mapping[str, Parameter]) -> None:
     node.add_on_set_parameters_callback(check)
 
 
-def check_overrides(node: Node, known: Mapping[str, Parameter]) -> None:
+def check_overrides(node: Node, known: Mapping[str, Parameter], others: Iterable[str] | None = None) -> None:
     """Refuse parameters given to this node that nothing declares: a misspelt name would have no effect, in silence.
 
-    Groups of models other than the chosen one are let through, so that one file may serve several.
+    Args:
+        node: has declared what is known.
+        known: what is declared.
+        others: groups that are let through, so that one file may serve several models; by default those of the duplex
+            models other than the one that the parameter ``model`` names.
 
     Raises:
         ConfigError: names the unknown parameter and the nearest known one.
     """
     given = [name for name in node._parameter_overrides if name not in _ROS_OWN]
-    others = [name for name in available_models() if name != node.get_parameter("model").value]
+    if others is None:
+        others = [name for name in available_models() if name != node.get_parameter("model").value]
     check_known(given, known, (*_ROS_GROUPS, *others))
 
 

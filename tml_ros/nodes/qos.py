@@ -9,7 +9,16 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-__all__ = ["INPUT_QOS", "OUTPUT_QOS", "offers_best_effort"]
+__all__ = [
+    "ACTION_CLIENT_QOS",
+    "ACTION_SERVER_QOS",
+    "INPUT_QOS",
+    "OUTPUT_QOS",
+    "input_profile",
+    "newest_offer",
+    "newest_qos",
+    "offers_best_effort",
+]
 
 
 def _profile(depth: int, *, reliable: bool = True, latched: bool = False) -> QoSProfile:
@@ -38,6 +47,10 @@ OUTPUT_QOS: dict[str, QoSProfile] = {
     "session_state": _profile(1, latched=True),
     "micro_turn": _profile(10, reliable=False),
 }
+_MANY = _profile(100)  # an action's default of 10 loses answers and feedback when goals come in a burst
+_ACTION_SERVICES_QOS = {f"{name}_service_qos_profile": _MANY for name in ("goal", "result", "cancel")}
+ACTION_SERVER_QOS: dict[str, QoSProfile] = {**_ACTION_SERVICES_QOS, "feedback_pub_qos_profile": _MANY}
+ACTION_CLIENT_QOS: dict[str, QoSProfile] = {**_ACTION_SERVICES_QOS, "feedback_sub_qos_profile": _MANY}
 
 
 def input_profile(topic: str, *, reliable: bool) -> QoSProfile:
@@ -49,3 +62,18 @@ def offers_best_effort(node: Node, topic: str) -> bool:
     """Tell whether any publisher of a topic offers best effort only. topic: fully resolved."""
     infos: list[Any] = node.get_publishers_info_by_topic(topic)
     return any(info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT for info in infos)
+
+
+def newest_offer(node: Node, topic: str) -> tuple[bool, bool]:
+    """Return whether a subscription to a topic's newest message can be reliable, and whether latched.
+
+    It asks for no more than all publishers offer. topic: fully resolved.
+    """
+    profiles: list[Any] = [info.qos_profile for info in node.get_publishers_info_by_topic(topic)]
+    is_latched = bool(profiles) and all(one.durability == DurabilityPolicy.TRANSIENT_LOCAL for one in profiles)
+    return all(one.reliability == ReliabilityPolicy.RELIABLE for one in profiles), is_latched
+
+
+def newest_qos(*, reliable: bool, latched: bool) -> QoSProfile:
+    """Return the profile of a subscription that keeps one message only."""
+    return _profile(1, reliable=reliable, latched=latched)

@@ -4,6 +4,8 @@ Source: measured CPU per callback 33 us (EventsExecutor), 98 us (single-threaded
 loses messages at 1 kHz); see docs/lab_notes.md.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import rclpy
@@ -25,11 +27,21 @@ def make_executor() -> Executor:
     return EventsExecutor()
 
 
-def spin(node: Node) -> None:
-    """Run a node until Ctrl-C, SIGTERM or shutdown."""
+def spin(node: Node, on_signal: Callable[[Callable[[], None]], AbstractContextManager[None]]) -> None:
+    """Run a node until it is told to stop. on_signal: calls back, within a context, when the process is.
+
+    The node needs a timer: a signal is seen when the main thread next runs Python.
+    """
     executor = make_executor()
     executor.add_node(node)
-    spin_until(executor, Future(executor=executor), _FOREVER_S)
+    told: Future[None] = Future()
+
+    def stop() -> None:
+        if not told.done():
+            told.set_result(None)
+
+    with on_signal(stop):
+        spin_until(executor, told, _FOREVER_S)
 
 
 def spin_until(executor: Executor, future: "Future[Any]", timeout_s: float) -> None:

@@ -123,7 +123,7 @@ def _intents(log: RunLog) -> list[list[Any]]:
     return [
         [
             _second(log.seconds(i.stamp_ns)),
-            _label(i.intent),
+            _label(f"{'withdrawn: ' if i.is_withdrawn else ''}{i.intent}"),
             _label(i.data),
             _second(i.confidence),
             i.requires_confirmation,

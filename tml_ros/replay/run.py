@@ -11,14 +11,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tml_ros.background import BackgroundPort, create_background
+from tml_ros.background.config import BackgroundConfig, surroundings
+from tml_ros.background.inline import InlineBackground
 from tml_ros.bags import BagReader, BagWriter
 from tml_ros.clock import BagClock
+from tml_ros.errors import ConfigError
 from tml_ros.media.jpeg import thumbnail
 from tml_ros.records import MICRO_TURN_NS, MicroTurn, SpeechPiece
 from tml_ros.replay.inputs import find_inputs
 from tml_ros.replay.runlog import RunLog
 from tml_ros.session import TurnRecords
-from tml_ros.session.build import Assembly, build
+from tml_ros.session.build import Assembly, build, read_config
 from tml_ros.session.ingest import Ingest
 from tml_ros.windowing import ClosedWindow, MicroTurnAssembler
 from tml_ros.wire import Digest, Published, to_tree
@@ -30,13 +34,18 @@ _THUMBNAIL_EVERY_NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class ReplayOptions:
-    """How to play. topics: input name to topic. out: folder for a bag of all that was published, or None."""
+    """How to play. topics: input name to topic. out: folder for a bag of all that was published, or None.
+
+    background: who works on delegated tasks, ``offline`` (the documents and plans of the example lab), ``none``, or a
+    port of your own. Only what gives the same every time keeps the digest the same.
+    """
 
     values: Mapping[str, Any] = field(default_factory=dict)
     topics: Mapping[str, str] = field(default_factory=dict)
     paced: bool = False
     out: Path | None = None
     pictures: bool = False
+    background: str | BackgroundPort = "offline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,7 @@ def replay(path: Path, options: ReplayOptions, on_turn: Callable[[RunLog, float]
         reader = stack.enter_context(BagReader(path))
         inputs = find_inputs(path, reader.info, options.topics)
         clock = BagClock()
-        assembly = build(options.values, clock)
+        assembly = build(options.values, clock, _background(options))
         stack.callback(assembly.model.close)
         stack.callback(assembly.engine.close)
         writer = stack.enter_context(BagWriter(options.out / "bag")) if options.out else None
@@ -86,6 +95,18 @@ def replay(path: Path, options: ReplayOptions, on_turn: Callable[[RunLog, float]
         wall_seconds = time.monotonic() - began
     seconds = len(player.log.turns) * MICRO_TURN_NS / 1e9
     return ReplayResult(player.log, player.digest.hexdigest(), assembly.config.model, seconds, wall_seconds)
+
+
+def _background(options: ReplayOptions) -> BackgroundPort | None:
+    """Return who works on tasks, on the bag's time."""
+    if not isinstance(options.background, str):
+        return options.background
+    if options.background == "none":
+        return None
+    if options.background != "offline":
+        raise ConfigError(f"background must be offline or none in a replay, got {options.background!r}")
+    config = BackgroundConfig(intents_file=read_config(options.values).intents_file)
+    return InlineBackground(create_background("offline", {}, surroundings(config)))
 
 
 def _share(now_ns: int, start_ns: int, end_ns: int) -> float:

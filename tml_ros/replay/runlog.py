@@ -103,7 +103,8 @@ class RunLog:
             self._add_transcript(record)
         elif isinstance(record, IntentProposal):
             self.intents.append(record)
-            self._turn_intents.append(f"{record.intent} {record.data}")
+            withdrawn = "withdrawn: " if record.is_withdrawn else ""
+            self._turn_intents.append(f"{withdrawn}{record.intent} {record.data}")
         elif isinstance(record, SafetyAlert):
             self.alerts.append(record)
             self._turn_alerts.append(f"{record.rule} {record.state.name.lower()}: {record.description}")
@@ -144,6 +145,7 @@ class RunLog:
                     "data": json.loads(i.data),
                     "window_seq": i.window_seq,
                     "confidence": round(i.confidence, 4),
+                    "withdrawn": i.is_withdrawn,
                 }
                 for i in self.intents
             ],

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tml_ros.background.port import BackgroundPort
 from tml_ros.clock import Clock
 from tml_ros.config import Parameter, check_known, declarations, flatten, from_mapping
 from tml_ros.duplex.protocol import DuplexModel
@@ -11,6 +12,7 @@ from tml_ros.duplex.registry import available_models, create_model, model_parame
 from tml_ros.intents.allow_list import AllowList
 from tml_ros.resources import locate
 from tml_ros.session.config import InteractionConfig
+from tml_ros.session.context import read_facts
 from tml_ros.session.engine import InferenceEngine
 from tml_ros.speech.synthesis import CachedSynthesiser, create_synthesiser
 
@@ -46,8 +48,8 @@ def read_config(values: Mapping[str, Any]) -> InteractionConfig:
     return from_mapping(InteractionConfig, {name: value for name, value in flat.items() if name in own})
 
 
-def build(values: Mapping[str, Any], clock: Clock) -> Assembly:
-    """Make model, synthesiser and engine.
+def build(values: Mapping[str, Any], clock: Clock, port: BackgroundPort | None = None) -> Assembly:
+    """Make model, synthesiser and engine. port: where tasks are sent; without it there is nobody to ask.
 
     Raises:
         ConfigError: a parameter or the intents file is wrong.
@@ -62,4 +64,6 @@ def build(values: Mapping[str, Any], clock: Clock) -> Assembly:
     if own_intents in model_parameters(config.model) and not flat.get(own_intents):
         flat[own_intents] = config.intents_file  # what a model understands and what it may propose are one file
     model = create_model(config.model, flat)
-    return Assembly(config, model, InferenceEngine(model, config, CachedSynthesiser(synthesiser), allow_list, clock))
+    read_facts(config.delegation.facts)
+    speech = CachedSynthesiser(synthesiser)
+    return Assembly(config, model, InferenceEngine(model, config, speech, allow_list, clock, port))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from tml_ros.config import param
 from tml_ros.windowing import WindowConfig
 
-__all__ = ["EngineConfig", "InteractionConfig", "SpeechConfig"]
+__all__ = ["DelegationConfig", "EngineConfig", "InteractionConfig", "SpeechConfig"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,63 @@ class EngineConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DelegationConfig:
+    """What is handed to the background model, and how its results come into the talk."""
+
+    enabled: bool = param(True, "Hand what the model cannot answer itself to the background node")
+    budget_s: float = param(
+        30.0, "Time that the background model has for a task", unit="s", minimum=0.5, maximum=3600.0
+    )
+    max_open: int = param(3, "Tasks of one conversation at once; one more is refused in words", minimum=1, maximum=64)
+    filler_after_s: float = param(
+        2.0,
+        "Silence of both sides after which the robot says that it is still at it; people leave after about three",
+        unit="s",
+        minimum=0.2,
+        maximum=600.0,
+    )
+    filler_repeat_s: float = param(10.0, "Silence after which it says so again", unit="s", minimum=0.2, maximum=600.0)
+    floor_free_ms: int = param(
+        200,
+        "Silence of the person from which the floor is free for a result",
+        unit="ms",
+        minimum=0,
+        maximum=10_000,
+    )
+    result_ttl_s: float = param(
+        120.0, "Time that a result waits for a free floor before it is dropped", unit="s", minimum=1.0, maximum=3600.0
+    )
+    change_window_s: float = param(
+        10.0,
+        "Time after an interruption within which a new request takes the place of the one that was interrupted",
+        unit="s",
+        minimum=0.0,
+        maximum=120.0,
+    )
+    urgent_priority: int = param(
+        200, "Priority of a task from which its result does not wait for the floor", minimum=0, maximum=255
+    )
+    max_spoken_chars: int = param(
+        600, "Longest report that is spoken in full; a longer one ends after a sentence", minimum=40, maximum=20_000
+    )
+    max_context_chars: int = param(
+        24_000, "Size of the conversation that goes with a task, newest first", minimum=1_000, maximum=200_000
+    )
+    max_images: int = param(4, "Pictures that go with a task", minimum=0, maximum=4)
+    image_spacing_s: float = param(
+        1.0, "Time between these pictures, the newest apart", unit="s", minimum=0.0, maximum=60.0
+    )
+    confirm_intents: bool = param(
+        True, "Ask for confirmation of every intent that a result proposes, whatever the allow-list says of it"
+    )
+    robot: str = param("", "What the background model is told about the robot")
+    lab: str = param("", "What the background model is told about the place")
+    facts: tuple[str, ...] = param(
+        ("",), "What it may take for granted, each as NAME=VALUE; plans check their preconditions against it"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class InteractionConfig:
     """The whole configuration but the model's."""
 
@@ -67,3 +124,4 @@ class InteractionConfig:
     window: WindowConfig = field(default_factory=WindowConfig)
     speech: SpeechConfig = field(default_factory=SpeechConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
+    delegation: DelegationConfig = field(default_factory=DelegationConfig)

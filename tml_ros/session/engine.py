@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
+from tml_ros.background.port import BackgroundPort
 from tml_ros.clock import Clock
 from tml_ros.duplex.protocol import DuplexModel, SessionInfo
 from tml_ros.errors import ImageFormatError
@@ -19,7 +20,8 @@ from tml_ros.intents.allow_list import AllowList
 from tml_ros.media import to_rgb
 from tml_ros.records import Frame, MicroTurn, StampedImage, TurnMetrics
 from tml_ros.session.config import InteractionConfig
-from tml_ros.session.session import InteractionSession, TurnConditions, session_id_for
+from tml_ros.session.names import session_id_for
+from tml_ros.session.session import InteractionSession, TurnConditions
 from tml_ros.speech.queue import UtteranceQueue
 from tml_ros.speech.synthesis import Synthesiser
 from tml_ros.windowing import ClosedWindow
@@ -53,6 +55,7 @@ class InferenceEngine:
         synthesiser: Synthesiser,
         allow_list: AllowList,
         clock: Clock,
+        port: BackgroundPort | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self.is_muted = False
@@ -62,6 +65,7 @@ class InferenceEngine:
         self._allow_list = allow_list
         self._backend = cast(Literal["own", "cv_bridge"], config.image_backend)
         self._clock = clock
+        self._port = port if config.delegation.enabled else None
         self._session: InteractionSession | None = None
         self._session_number = -1
         self._ordinal = 0
@@ -189,7 +193,9 @@ class InferenceEngine:
             )
             self._ordinal += 1
             queue = UtteranceQueue(self._synthesiser, lead_pieces=self._config.speech.lead_pieces)
-            self._session = InteractionSession(info, self._model.open(info), queue, self._allow_list)
+            stream = self._model.open(info)
+            delegation = self._config.delegation
+            self._session = InteractionSession(info, stream, queue, self._allow_list, delegation, self._port)
         return self._session
 
     def _fail(self, turn: MicroTurn) -> None:

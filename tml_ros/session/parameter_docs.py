@@ -15,20 +15,22 @@ from tml_ros.config import Parameter
 __all__ = ["markdown_table", "yaml_text"]
 
 _WIDTH = 100
+_ARGUMENTS = {"interaction": "params_file", "background": "background_params_file"}
 _HEAD = """\
-# Every parameter of the interaction node at its default. Copy this file, keep what you change, and pass the copy with
-#   ros2 launch tml_ros interaction.launch.py params_file:=COPY
+# Every parameter of the {node} node at its default. Copy this file, keep what you change, and pass the copy with
+#   ros2 launch tml_ros interaction.launch.py {argument}:=COPY
 # Brackets give the unit, parentheses the bounds. Made from the declarations in tml_ros; do not edit.
 """
 
 
-def yaml_text(parameters: Mapping[str, Parameter]) -> str:
+def yaml_text(parameters: Mapping[str, Parameter], node: str) -> str:
     """Return a ROS parameter file with every parameter at its default, a comment above each.
 
     Args:
+        node: interaction or background.
         parameters: by dotted name, those of one group one after the other, as ``declarations`` gives them.
     """
-    lines = [_HEAD, "/**:", "  ros__parameters:"]
+    lines = [_HEAD.format(node=node, argument=_ARGUMENTS[node]), "/**:", "  ros__parameters:"]
     opened: list[str] = []
     for parameter in parameters.values():
         *groups, leaf = parameter.name.split(".")

@@ -1,26 +1,24 @@
 """One conversation: what the model puts out becomes speech, intents, transcripts and states to be published.
 
-The session owns the floor (a yielded floor silences the loudspeaker), checks every intent against the allow-list and
-keeps the state that others read. It is fed one micro-turn at a time, in order, and looks at no clock: the same turns
-give the same records. It knows neither ROS nor threads.
+The session owns the floor (a yielded floor silences the loudspeaker), checks every intent against the allow-list, works
+in what the background model finds, and keeps the state that others read. It is fed one micro-turn at a time, in order,
+and looks at no clock: the same turns give the same records. It knows neither ROS nor threads.
 """
 
-import json
-import uuid
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tml_ros.background.port import BackgroundPort
 from tml_ros.duplex.protocol import DuplexStream, SessionInfo
-from tml_ros.intents.allow_list import AllowList, Rejection
+from tml_ros.intents import AllowList
 from tml_ros.records import (
     MICRO_TURN_NS,
     AgentState,
     AlertDraft,
     Floor,
-    IntentDraft,
     IntentProposal,
     MicroTurn,
     MicroTurnOutput,
@@ -31,18 +29,26 @@ from tml_ros.records import (
     SpeechControl,
     SpeechKind,
     SpeechText,
+    TextInput,
+    TextSource,
     TranscriptEvent,
     TurnMetrics,
     UserState,
 )
+from tml_ros.session.config import DelegationConfig
+from tml_ros.session.context import Album, Conversation, read_facts
+from tml_ros.session.names import name_in
+from tml_ros.session.proposals import Proposals
 from tml_ros.session.timers import Timers
+from tml_ros.session.weave import FloorView, Weave, Woven
 from tml_ros.speech.queue import Spoken, UtteranceQueue
 from tml_ros.windowing import WindowReport
 from tml_ros.wire import Published
 
-__all__ = ["InteractionSession", "TurnConditions", "session_id_for"]
+__all__ = ["InteractionSession", "TurnConditions"]
 
-_NAMESPACE = uuid.UUID("7b0f0f6e-52f5-4a55-9f0c-0d9c6e6b7a11")
+_DEFAULTS = DelegationConfig()
+_NOT_ALLOWED = "But I am not allowed to do that."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,31 +60,47 @@ class TurnConditions:
     mic_muted: bool = False
 
 
-def session_id_for(start_ns: int, seed: int, ordinal: int) -> str:
-    """Return the name of a session: the same for the same bag and seed, unique on a robot."""
-    return str(uuid.uuid5(_NAMESPACE, f"{start_ns}/{seed}/{ordinal}"))
-
-
 class InteractionSession:
     """Works one model stream.
 
     Thread: one caller at a time.
     """
 
-    def __init__(self, info: SessionInfo, stream: DuplexStream, speech: UtteranceQueue, allow_list: AllowList) -> None:
-        self.counters: Counter[str] = Counter()
+    def __init__(
+        self,
+        info: SessionInfo,
+        stream: DuplexStream,
+        speech: UtteranceQueue,
+        allow_list: AllowList,
+        delegation: DelegationConfig = _DEFAULTS,
+        port: BackgroundPort | None = None,
+    ) -> None:
+        self._counted: Counter[str] = Counter()
         self._info = info
         self._stream = stream
         self._speech = speech
-        self._allow_list = allow_list
+        self._delegation = delegation
         self._state: SessionState | None = None
         self._timers = Timers()
         self._has_player = False
+        self._proposals = Proposals(info.session_id, allow_list, confirm_tasks=delegation.confirm_intents)
+        self._weave = Weave(info.session_id, delegation, port)
+        facts = read_facts(delegation.facts)
+        self._conversation = Conversation(info.start_ns, robot=delegation.robot, lab=delegation.lab, facts=facts)
+        self._album = Album(delegation.max_images, delegation.image_spacing_s)
+        self._user_silent_since_ns = info.start_ns
+        self._quiet_since_ns = info.start_ns
+        self._news: tuple[TextInput, ...] = ()
 
     @property
     def session_id(self) -> str:
         """Name of this session."""
         return self._info.session_id
+
+    @property
+    def counters(self) -> Counter[str]:
+        """What was counted so far, the windows' and the model's counters apart."""
+        return self._counted + self._speech.counters + self._proposals.counters + self._weave.counters
 
     def step(
         self,
@@ -92,89 +114,150 @@ class InteractionSession:
         """
         turn = self._prepare(turn, conditions)
         output = self._stream.step(turn)
+        self._note(turn, output)
         records: list[Published] = [*output.transcripts]
-        records += [_robot_said(spoken) for spoken in self._speech.finished(turn.end_ns)]
+        records += [self._robot_said(spoken) for spoken in self._speech.finished(turn.end_ns)]
         records += self._yield_floor(output, turn)
-        self._speak(output, conditions)
+        records += self._withdraw(output, turn)
+        said = self._speak(output, turn, conditions)
+        records += self._delegate(output, turn, conditions)
+        woven = self._work_in(output, turn)
         records += self._speech.take(turn.end_ns, self.session_id, turn.index)
-        records += self._propose(output, turn)
+        records += self._propose(output, woven, said, turn)
         records += [self._alert(draft, turn, number) for number, draft in enumerate(output.alerts)]
-        self.counters["unserved_delegations"] += len(output.delegations)
-        self._timers.add(output.timers, turn.end_ns)
+        self._timers.add(output.timers + woven.timers, turn.end_ns)
         records += self._update_state(output, turn, conditions)
         return [*records, self.metrics(turn, report)]
 
     def close(self) -> None:
-        """End the model's stream."""
+        """End the model's stream and give up what was delegated."""
+        self._weave.close()
         self._stream.close()
 
     def _prepare(self, turn: MicroTurn, conditions: TurnConditions) -> MicroTurn:
         """Silence a muted microphone, add due timers, and fill in the playback that no player reports."""
         if conditions.mic_muted:
-            self.counters["muted_windows"] += 1
+            self._counted["muted_windows"] += 1
             turn = replace(turn, audio=np.zeros_like(turn.audio), audio_valid=0.0)
-        due = self._timers.due(turn.end_ns)
-        if due:
-            turn = replace(turn, texts=turn.texts + due)
+        texts, self._news = self._timers.due(turn.end_ns) + self._news, ()
+        if texts:
+            turn = replace(turn, texts=turn.texts + texts)
         self._has_player |= turn.playback is not None
         if not self._has_player:
             turn = replace(turn, playback=self._speech.playback(turn.end_ns))
         return turn
 
+    def _note(self, turn: MicroTurn, output: MicroTurnOutput) -> None:
+        """Remember what was heard, typed and seen."""
+        self._album.add(turn.frames)
+        self._conversation.on_playback(turn.playback)
+        for text in turn.texts:
+            if text.source is TextSource.USER:
+                self._conversation.on_typed(text.text, text.stamp_ns)
+        self._conversation.on_heard(output.transcripts)
+
     def _yield_floor(self, output: MicroTurnOutput, turn: MicroTurn) -> list[Published]:
         if output.floor is not Floor.YIELD:
             return []
         cut = self._speech.flush(turn.end_ns)
-        self.counters["barge_ins"] += bool(cut)
-        return [SpeechControl(turn.end_ns, 0, SpeechCommand.FLUSH), *(_robot_said(spoken) for spoken in cut)]
+        self._weave.on_cut((spoken.utterance_id for spoken in cut), turn.end_ns)
+        self._counted["barge_ins"] += bool(cut)
+        return [SpeechControl(turn.end_ns, 0, SpeechCommand.FLUSH), *(self._robot_said(spoken) for spoken in cut)]
 
-    def _speak(self, output: MicroTurnOutput, conditions: TurnConditions) -> None:
+    def _withdraw(self, output: MicroTurnOutput, turn: MicroTurn) -> list[Published]:
+        """Take back what the person no longer wants, and what has turned out wrong."""
+        gone: list[IntentProposal] = []
+        if output.withdraws:
+            gone += self._proposals.withdraw(turn, tasks=self._weave.withdraw_all())
+        contradicted = self._weave.take_in(turn.end_ns, self._conversation.has_said)
+        for utterance_id in contradicted:
+            self._speech.withdraw(utterance_id)
+        gone += self._proposals.withdraw(turn, utterances=contradicted)
+        return [*self._noted(gone, withdrawn=True)]
+
+    def _speak(self, output: MicroTurnOutput, turn: MicroTurn, conditions: TurnConditions) -> list[int]:
+        """Queue the model's words and return their utterances."""
         if output.audio is not None:
             text = output.speech[0] if output.speech else SpeechText("", last=False)
-            self._speech.say_audio(text, output.audio)
-            return
+            said = self._speech.say_audio(text, output.audio)
+            self._conversation.on_said(said, text, turn.end_ns)
+            return [said]
+        utterances = []
         for speech in output.speech:
             if conditions.shorten and speech.kind is not SpeechKind.ALERT:
-                self.counters["shortened_replies"] += 1
+                self._counted["shortened_replies"] += 1
                 continue
-            self._speech.say(speech)
+            utterances.append(self._say(speech, turn))
+        return utterances
 
-    def _propose(self, output: MicroTurnOutput, turn: MicroTurn) -> list[Published]:
-        """Return the intents that pass the allow-list; count the others by reason."""
-        proposals: list[Published] = []
-        for number, draft in enumerate(output.intents):
-            rejection = self._allow_list.check(draft)
-            if rejection is None:
-                proposals.append(self._proposal(draft, turn, number))
-            else:
-                self._count_rejection(rejection)
+    def _say(self, speech: SpeechText, turn: MicroTurn) -> int:
+        utterance_id = self._speech.say(speech)
+        self._conversation.on_said(utterance_id, speech, turn.end_ns)
+        return utterance_id
+
+    def _delegate(self, output: MicroTurnOutput, turn: MicroTurn, conditions: TurnConditions) -> list[Published]:
+        """Send the tasks that the model hands on, each with the conversation so far."""
+
+        def context() -> Mapping[str, object]:
+            for spoken in self._speech.begun(turn.end_ns):
+                self._conversation.on_spoken(spoken, is_over=False)
+            facts = {"microphone_muted": conditions.mic_muted, "degraded": conditions.degraded}
+            return self._conversation.package(
+                turn.end_ns,
+                self._delegation.max_context_chars,
+                facts=facts,
+                open_delegations=self._weave.open_tasks(turn.end_ns),
+            )
+
+        gone: list[IntentProposal] = []
+        for draft in output.delegations:
+            replaced = self._weave.start(draft, turn.end_ns, context, self._album.pictures())
+            gone += self._proposals.withdraw(turn, tasks=replaced)
+        return [*self._noted(gone, withdrawn=True)]
+
+    def _work_in(self, output: MicroTurnOutput, turn: MicroTurn) -> Woven:
+        """Say what is due of the background model's news; the model is told in the next micro-turn."""
+        woven = self._weave.speak(self._view_floor(output, turn), lambda speech: self._say(speech, turn))
+        self._news = tuple(TextInput(turn.end_ns, text, TextSource.BACKGROUND) for text in woven.texts)
+        return woven
+
+    def _view_floor(self, output: MicroTurnOutput, turn: MicroTurn) -> FloorView:
+        user_speaks = output.user_state in (UserState.SPEAKING, UserState.PAUSING)
+        robot_speaks = self._speech.is_busy or self._is_playing(turn)
+        if user_speaks:
+            self._user_silent_since_ns = turn.end_ns
+        if user_speaks or robot_speaks:
+            self._quiet_since_ns = turn.end_ns
+        silence_ns = turn.end_ns - self._user_silent_since_ns
+        is_free = not (user_speaks or robot_speaks) and silence_ns >= self._delegation.floor_free_ms * 1_000_000
+        return FloorView(turn.end_ns, is_free, turn.end_ns - self._quiet_since_ns)
+
+    def _propose(self, output: MicroTurnOutput, woven: Woven, said: list[int], turn: MicroTurn) -> list[Published]:
+        """Return the intents that pass the allow-list: the model's, then those of a result that is being told."""
+        proposals = self._proposals.propose(output.intents, turn, utterances=said)
+        plan = self._proposals.propose(woven.intents, turn, utterances=woven.utterances, task=woven.delegation_id)
+        if woven.intents and not plan:
+            self._say(SpeechText(_NOT_ALLOWED), turn)
+        proposals += plan
+        return [*self._noted(proposals, withdrawn=False)]
+
+    def _noted(self, proposals: list[IntentProposal], *, withdrawn: bool) -> list[IntentProposal]:
+        for proposal in proposals:
+            self._conversation.on_intent(proposal, withdrawn=withdrawn)
         return proposals
 
-    def _count_rejection(self, rejection: Rejection) -> None:
-        self.counters["rejected_intents"] += 1
-        self.counters[f"rejected_intents_{rejection.reason}"] += 1
+    def _robot_said(self, spoken: Spoken) -> TranscriptEvent:
+        self._conversation.on_spoken(spoken)
+        return TranscriptEvent("robot", spoken.text, True, 1.0, spoken.start_ns, spoken.end_ns)
 
-    def _proposal(self, draft: IntentDraft, turn: MicroTurn, number: int) -> IntentProposal:
-        rule = self._allow_list.rule(draft.intent)
-        return IntentProposal(
-            stamp_ns=turn.end_ns,
-            intent_id=self._name(f"intent/{turn.index}/{number}"),
-            session_id=self.session_id,
-            window_seq=turn.index,
-            expires_ns=turn.end_ns + round(rule.ttl_s * 1e9),
-            requires_confirmation=rule.requires_confirmation,
-            intent=draft.intent,
-            data=json.dumps(dict(draft.data), sort_keys=True),
-            source=draft.source,
-            modality=draft.modality,
-            priority=draft.priority,
-            confidence=float(np.float32(draft.confidence)),
-        )
+    def _is_playing(self, turn: MicroTurn) -> bool:
+        reports = (turn.playback, self._speech.playback(turn.end_ns + 1))
+        return any(report is not None and report.state is PlaybackState.PLAYING for report in reports)
 
     def _alert(self, draft: AlertDraft, turn: MicroTurn, number: int) -> SafetyAlert:
-        return SafetyAlert(
+        alert = SafetyAlert(
             stamp_ns=turn.end_ns,
-            alert_id=self._name(f"alert/{turn.index}/{number}"),
+            alert_id=name_in(self.session_id, f"alert/{turn.index}/{number}"),
             state=draft.state,
             severity=draft.severity,
             rule=draft.rule,
@@ -184,9 +267,8 @@ class InteractionSession:
             observed_start_ns=turn.start_ns,
             observed_end_ns=turn.end_ns,
         )
-
-    def _name(self, what: str) -> str:
-        return str(uuid.uuid5(_NAMESPACE, f"{self.session_id}/{what}"))
+        self._conversation.on_alert(alert)
+        return alert
 
     def _update_state(self, output: MicroTurnOutput, turn: MicroTurn, conditions: TurnConditions) -> list[Published]:
         """Return the new state if anything in it changed."""
@@ -203,6 +285,7 @@ class InteractionSession:
             agent_since_ns=old.agent_since_ns if old and old.agent_state is agent else turn.end_ns,
             user_since_ns=old.user_since_ns if old and old.user_state is user else turn.end_ns,
             window_seq=turn.index,
+            active_delegations=self._weave.open_ids,
             mic_muted=conditions.mic_muted,
             degraded=conditions.degraded or bool(self._speech.counters["synthesis_failures"]),
         )
@@ -217,7 +300,8 @@ class InteractionSession:
             return AgentState.LISTENING
         if is_playing or self._speech.is_busy or self._speech.playback(turn.end_ns + 1) is not None:
             return AgentState.SPEAKING
-        return AgentState.THINKING if output.floor is Floor.HOLD else AgentState.LISTENING
+        is_thinking = output.floor is Floor.HOLD or bool(self._weave.open_ids)
+        return AgentState.THINKING if is_thinking else AgentState.LISTENING
 
     def metrics(self, turn: MicroTurn, report: WindowReport) -> TurnMetrics:
         """Return the health of a micro-turn, wall-clock fields left at zero."""
@@ -234,10 +318,6 @@ class InteractionSession:
         )
 
     def _all_counters(self, window: Mapping[str, int]) -> dict[str, int]:
-        total = Counter(window) + self.counters + self._speech.counters
+        total = Counter(window) + self.counters
         total.update({f"model_{name}": count for name, count in self._stream.counters().items()})
         return {name: count for name, count in sorted(total.items()) if count}
-
-
-def _robot_said(spoken: Spoken) -> TranscriptEvent:
-    return TranscriptEvent("robot", spoken.text, True, 1.0, spoken.start_ns, spoken.end_ns)

@@ -7,6 +7,7 @@ from tml_ros.speech.synthesis import (
     Synthesiser,
     create_synthesiser,
     split_clauses,
+    split_sentences,
 )
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "Synthesiser",
     "create_synthesiser",
     "split_clauses",
+    "split_sentences",
 ]

@@ -31,13 +31,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """An utterance that ended: what was said of it before it was over or cut."""
+    """What was heard of an utterance, up to its end or to where it was cut.
+
+    clauses: its words so far, each with the index of the sample at which it begins.
+    """
 
     utterance_id: int
     text: str
     start_ns: int
     end_ns: int
     interrupted: bool
+    clauses: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(slots=True)
@@ -133,6 +137,17 @@ class UtteranceQueue:
         state = PlaybackState.PLAYING if now_ns < _end_ns(current) or not current.is_spent else PlaybackState.FINISHED
         return PlaybackReport(now_ns, current.utterance_id, state, played)
 
+    def begun(self, now_ns: int) -> list[Spoken]:
+        """Return the utterances that are being played at ``now_ns``, each with what was heard of it by then."""
+        return [_spoken(u, now_ns) for u in [*self._issued, *self._waiting] if u.seq and u.start_ns <= now_ns]
+
+    def withdraw(self, utterance_id: int) -> bool:
+        """Drop an utterance of which nothing has been issued yet; return whether it was dropped."""
+        kept = [u for u in self._waiting if u.seq or u.utterance_id != utterance_id]
+        was_dropped = len(kept) < len(self._waiting)
+        self._waiting = kept
+        return was_dropped
+
     def _open_utterance(self, speech: SpeechText) -> _Utterance:
         for utterance in self._waiting:
             if not utterance.complete and utterance.head.kind is speech.kind:
@@ -214,4 +229,11 @@ def _spoken(utterance: _Utterance, cut_ns: int | None) -> Spoken:
     end_ns = _end_ns(utterance) if cut_ns is None else min(cut_ns, _end_ns(utterance))
     played = (end_ns - utterance.start_ns) * SAMPLE_RATE_HZ // 1_000_000_000
     words = [text for text, first in utterance.said if first < played or cut_ns is None]
-    return Spoken(utterance.utterance_id, " ".join(words), utterance.start_ns, end_ns, cut_ns is not None)
+    return Spoken(
+        utterance.utterance_id,
+        " ".join(words),
+        utterance.start_ns,
+        end_ns,
+        cut_ns is not None,
+        tuple(utterance.said),
+    )

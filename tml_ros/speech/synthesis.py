@@ -37,6 +37,7 @@ __all__ = [
     "espeak_variants",
     "flite_voices",
     "split_clauses",
+    "split_sentences",
 ]
 
 MAX_CHARACTERS = 4_000
@@ -352,10 +353,22 @@ def split_clauses(text: str) -> list[str]:
     return _join_unspeakable(clauses)
 
 
+def split_sentences(text: str) -> tuple[list[str], str]:
+    """Return the whole sentences at the beginning of a text that is still growing, and the rest of it."""
+    words = text.split()
+    ends = [position for position, word in enumerate(words[:-1], start=1) if _ends_sentence(word)]
+    starts = [0, *ends]
+    return [" ".join(words[start:end]) for start, end in zip(starts, ends, strict=False)], " ".join(words[starts[-1] :])
+
+
+def _ends_sentence(word: str) -> bool:
+    stem = word.strip("\"'()[]“”‘’").rstrip(".").lower()  # noqa: RUF001
+    return bool(SENTENCE_END.search(word)) and not (word.endswith(".") and stem in ABBREVIATIONS)
+
+
 def _ends_clause(word: str, words_so_far: int, words_left: int) -> bool:
     if SENTENCE_END.search(word):
-        stem = word.strip("\"'()[]“”‘’").rstrip(".").lower()  # noqa: RUF001
-        return not (word.endswith(".") and stem in ABBREVIATIONS)
+        return _ends_sentence(word)
     if CLAUSE_END.search(word) or words_so_far >= MAX_CLAUSE_WORDS:
         return True
     return bool(COMMA_END.search(word)) and words_so_far >= MIN_COMMA_WORDS <= words_left

@@ -94,4 +94,10 @@ class CascadeConfig:
         minimum=0.05,
         maximum=1.0,
     )
+    delegate_text: bool = param(True, "Hand typed text that no rule covers to the background model")
+    delegate_speech: str = param(
+        "questions",
+        "Which speech that no rule covers is handed to the background model; all needs a better recogniser than this",
+        choices=("none", "questions", "all"),
+    )
     answer_unknown: bool = param(False, "Say that it did not understand when speech is no command")

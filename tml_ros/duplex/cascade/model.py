@@ -81,7 +81,7 @@ class _CascadeStream:
         self._segment = SpeechSegmenter(config)
         self._echo = EchoGuard(config.echo_correlation)
         self._sight = Sight()
-        self._policy = Policy(grammar, self._sight, info.start_ns, answer_unknown=config.answer_unknown)
+        self._policy = Policy(grammar, self._sight, info.start_ns, config)
         self._counters: Counter[str] = Counter()
         self._recent = np.zeros(0, np.float32)
         self._heard_until = 0
@@ -106,6 +106,8 @@ class _CascadeStream:
             user_state=self._user_state(),
             speech=reaction.speech,
             intents=reaction.intents,
+            delegations=reaction.delegations,
+            withdraws=reaction.withdraws,
             timers=reaction.timers,
             transcripts=tuple(transcripts),
         )

@@ -3,17 +3,34 @@
 Text that was heard or typed is untrusted: only what the grammar covers has any effect.
 """
 
+import re
 from dataclasses import dataclass
 
+from tml_ros.duplex.cascade.config import CascadeConfig
 from tml_ros.duplex.cascade.recognizer import Heard
 from tml_ros.duplex.cascade.vision import Sight
 from tml_ros.intents.grammar import Grammar, Meaning
 from tml_ros.intents.numbers import number_to_words
-from tml_ros.records import IntentDraft, MicroTurn, SpeechKind, SpeechText, TextInput, TextSource, TimerDraft
+from tml_ros.records import (
+    DelegationDraft,
+    IntentDraft,
+    MicroTurn,
+    SpeechKind,
+    SpeechText,
+    TextInput,
+    TextSource,
+    TimerDraft,
+)
 
 __all__ = ["Policy", "Reaction"]
 
 _NOT_UNDERSTOOD = "Sorry, I did not understand that."
+_SHORTEST_QUESTION = 4  # words; shorter ones are too often something else that was misheard
+_VERBS = "is|are|was|were|do|does|did|can|could|should|would|will|has|have"
+_QUESTION = re.compile(
+    rf"(what|which) ({_VERBS}|time|kind|happens|happened) |(where|when|why|who) ({_VERBS}) "
+    rf"|how ({_VERBS}|much|many|long|far|often|old|big|hot|heavy) |(can|could) you tell me |do you know "
+)
 
 
 @dataclass(slots=True)
@@ -23,40 +40,50 @@ class Reaction:
     speech: tuple[SpeechText, ...] = ()
     intents: tuple[IntentDraft, ...] = ()
     timers: tuple[TimerDraft, ...] = ()
+    delegations: tuple[DelegationDraft, ...] = ()
+    withdraws: bool = False
 
     def add(self, other: "Reaction") -> None:
         """Take in another reaction of the same micro-turn."""
         self.speech += other.speech
         self.intents += other.intents
         self.timers += other.timers
+        self.delegations += other.delegations
+        self.withdraws |= other.withdraws
 
 
 class Policy:
     """Answers from the grammar's rules, the session's clock and the newest pictures."""
 
-    def __init__(self, grammar: Grammar, sight: Sight, start_ns: int, *, answer_unknown: bool) -> None:
+    def __init__(self, grammar: Grammar, sight: Sight, start_ns: int, config: CascadeConfig) -> None:
         self._grammar = grammar
         self._sight = sight
         self._start_ns = start_ns
-        self._answer_unknown = answer_unknown
+        self._config = config
         self._last_said = ""
 
     def on_speech(self, heard: Heard, turn: MicroTurn) -> Reaction:
         """React to an utterance that ended."""
         if heard.meaning is None:
-            unknown = _NOT_UNDERSTOOD if self._answer_unknown and heard.text else ""
+            wanted = self._config.delegate_speech
+            if heard.text and (wanted == "all" or (wanted == "questions" and self._is_question(heard.text))):
+                return self._hand_on(heard.text)
+            unknown = _NOT_UNDERSTOOD if self._config.answer_unknown and heard.text else ""
             return self._say(unknown, SpeechKind.REPLY)
         return self._react(heard.meaning, turn, heard.confidence, "speech")
 
     def on_text(self, text: TextInput, turn: MicroTurn) -> Reaction:
-        """React to a line of text: typed words are read like spoken ones, timers and results are spoken."""
+        """React to a line of text: typed words are read like spoken ones, timers are spoken, results were already."""
         if text.source is TextSource.TIMER:
             return self._say(text.text, SpeechKind.REPLY)
         if text.source is TextSource.BACKGROUND:
-            return self._say(text.text, SpeechKind.BACKGROUND)
+            self._last_said = text.text
+            return Reaction()
         if text.source is not TextSource.USER:
             return Reaction()
         meaning = self._grammar.parse(text.text)
+        if meaning is None and self._config.delegate_text:
+            return self._hand_on(text.text)
         if meaning is None:
             return self._say(_NOT_UNDERSTOOD, SpeechKind.REPLY)
         return self._react(meaning, turn, 1.0, "other")
@@ -70,7 +97,19 @@ class Policy:
             reaction.intents = (draft,)
         if meaning.timer is not None:
             reaction.timers = (meaning.timer,)
+        if meaning.delegate:
+            reaction.delegations = (DelegationDraft(meaning.delegate, replaces=meaning.replaces),)
+        reaction.withdraws = meaning.withdraws
         return reaction
+
+    def _is_question(self, text: str) -> bool:
+        words = self._grammar.request(text)[0].split()
+        return len(words) >= _SHORTEST_QUESTION and _QUESTION.match(" ".join(words)) is not None
+
+    def _hand_on(self, text: str) -> Reaction:
+        """Make a task of words that no rule covers: as they are, but for what only says that they are another one."""
+        request, replaces = self._grammar.request(text)
+        return Reaction(delegations=(DelegationDraft(request if replaces else text.strip(), replaces=replaces),))
 
     def _say(self, text: str, kind: SpeechKind) -> Reaction:
         if not text:

@@ -68,6 +68,8 @@ class Recognizer:
 
     def _command_decoder(self) -> pocketsphinx.Decoder:
         decoder = _decoder(_COMMAND_SETTINGS)
+        for word, sounds in self._grammar.pronunciations.items():
+            decoder.add_word(word, sounds, True)
         decoder.add_jsgf_string("commands", self._jsgf)
         decoder.activate_search("commands")
         return decoder
@@ -168,6 +170,16 @@ def _pronunciations() -> dict[str, set[str]]:
     return found
 
 
+def _check_sounds(pronunciations: Mapping[str, str], known: Mapping[str, set[str]]) -> None:
+    allowed = {sound for one in known.values() for sounds in one for sound in sounds.split()}
+    for word, sounds in pronunciations.items():
+        for sound in sounds.split():
+            if sound not in allowed:
+                raise ConfigError(
+                    f"pronunciations.{word}: {sound!r} is no sound of the recogniser; use {' '.join(sorted(allowed))}"
+                )
+
+
 def _other_words(grammar: Grammar, free: pocketsphinx.Decoder, count: int) -> list[str]:
     """Return the most frequent words that neither are in the grammar nor sound like a word of it.
 
@@ -175,12 +187,14 @@ def _other_words(grammar: Grammar, free: pocketsphinx.Decoder, count: int) -> li
         ConfigError: a word of the grammar has no pronunciation.
     """
     known = _pronunciations()
+    _check_sounds(grammar.pronunciations, known)
+    known |= {word: {sounds} for word, sounds in grammar.pronunciations.items()}
     own = grammar.words()
     for word, phrase in own.items():
         if word not in known:
             raise ConfigError(
-                f"the word {word!r} in {phrase!r} is not in the recogniser's dictionary; use another word, or write it "
-                "as it sounds, in words that are"
+                f"the word {word!r} in {phrase!r} is not in the recogniser's dictionary; give its sounds under "
+                "pronunciations, or use another word"
             )
     own_sounds = set().union(*(known[word] for word in own))
     model = free.get_lm()
