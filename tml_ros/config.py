@@ -13,9 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from tml_ros.errors import ConfigError, nearest_name
+from tml_ros.schema_files import read_yaml
 
 __all__ = ["Parameter", "check_known", "declarations", "flatten", "from_mapping", "load_parameter_file", "param"]
 
@@ -149,12 +148,7 @@ def load_parameter_file(path: Path, node: str = "") -> dict[str, Any]:
     Raises:
         ConfigError: the file is missing, no YAML, or not laid out as ``NODE: ros__parameters:``.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as err:
-        raise ConfigError(f"cannot read parameter file {path}: {err.strerror}; check the path") from err
-    except (yaml.YAMLError, UnicodeDecodeError) as err:
-        raise ConfigError(f"{path} is not valid YAML: {err}") from err
+    content = read_yaml(path, "parameter file")
     if not isinstance(content, Mapping):
         raise ConfigError(f"{path} must hold 'NODE: ros__parameters: ...', got {type(content).__name__}")
     flat: dict[str, Any] = {}

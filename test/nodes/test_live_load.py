@@ -1,43 +1,71 @@
-"""A minute of a real camera's and microphone's load over DDS, with the cascade at work: no sample may be lost."""
+"""A minute of a real camera's and microphone's load over DDS, with the cascade at work: no sample may be lost.
+
+Every other ten seconds a task runs on the background node, which may not slow the micro-turns down.
+"""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 pytest.importorskip("rclpy", reason="rclpy is not installed: run `make setup`")
+
+from std_msgs.msg import String
 
 from tml_interfaces.msg import MicroTurnMetrics, Transcript
 from tml_ros.nodes.qos import OUTPUT_QOS
 from tml_ros.speech import create_synthesiser
 
 SECONDS = 60
+PERIOD_S = 10
+NEWS = [{"after_s": 0.05, "progress": {"stage": "search", "status_text": f"step {n}"}} for n in range(190)]
+SCRIPT = {"tasks": [{"match": "gloves", "updates": [*NEWS, {"result": {"report": ""}}]}]}
+
+
+def percentiles(seconds: list[float]) -> dict[int, float]:
+    """Percentile to milliseconds."""
+    return {p: float(np.percentile(seconds, p)) * 1e3 for p in (50, 90, 99, 100)}
 
 
 @pytest.mark.timeout(180)
 def test_no_sample_is_lost_and_no_deadline_missed_when_a_minute_is_played_live(graph):
     voice = create_synthesiser("flite", "slt").synthesise("turn left")
-    wave = np.concatenate([np.zeros(24_000), voice, np.zeros(120_000)])
+    wave = np.concatenate([np.zeros(48_000), voice])
+    wave = np.pad(wave, (0, PERIOD_S * 16_000 - len(wave)))
     noisy = wave * 32_767 + np.random.default_rng(0).normal(0.0, 20.0, len(wave))
     np.save(graph.folder / "wave.npy", np.clip(noisy, -32_768, 32_767).astype(np.int16))
-    graph.start_interaction()
+    (graph.folder / "script.yaml").write_text(yaml.safe_dump(SCRIPT))
+    graph.start_background(f"scripted.script:={graph.folder / 'script.yaml'}")
+    graph.start_interaction("delegation.filler_after_s:=60.0")
     metrics = graph.collect(MicroTurnMetrics, "micro_turn", OUTPUT_QOS["micro_turn"])
     transcripts = graph.collect(Transcript, "transcript", OUTPUT_QOS["transcript"])
+    typed = graph.client.create_publisher(String, "text/in", 10)
     script = Path(__file__).with_name("load_publisher.py")
     publisher = graph.start(str(script), str(SECONDS), str(graph.folder / "wave.npy"), log="load.log")
+    for number in range(1, SECONDS // PERIOD_S, 2):
+        begin = number * PERIOD_S * 5
+        graph.wait(lambda begin=begin: len(metrics) >= begin, "the next ten seconds", timeout_s=30.0)
+        typed.publish(String(data="order some gloves"))
     graph.wait(lambda: publisher.poll() is not None, "the end of the load", timeout_s=SECONDS + 60.0)
     graph.spin(0.5)
     assert publisher.returncode == 0, graph.log_text("load.log")
-    inference = np.array([m.inference_sec for m in metrics]) * 1e3
-    age = np.array([m.ingest_age_sec for m in metrics]) * 1e3
+    parts: list[list[float]] = [[], []]
+    for m in metrics:
+        parts[m.window_seq // (PERIOD_S * 5) % 2].append(m.inference_sec)
+    without, during = map(percentiles, parts)
+    age = percentiles([m.ingest_age_sec for m in metrics])
     print(
-        f"{len(metrics)} micro-turns, inference p50 {np.percentile(inference, 50):.0f} p99 "
-        f"{np.percentile(inference, 99):.0f} max {inference.max():.0f} ms, age p50 {np.percentile(age, 50):.0f} p99 "
-        f"{np.percentile(age, 99):.0f} ms; {graph.log_text('load.log').strip()}"
+        f"{len(metrics)} micro-turns, inference in ms without a task {without}, with one {during}, age {age}; "
+        f"{graph.log_text('load.log').strip()}"
     )
+    counters = {pair.key: int(pair.value) for pair in metrics[-1].counters}
+    assert counters["delegations"] == SECONDS // PERIOD_S // 2 and "failed_delegations" not in counters
     assert len(metrics) >= SECONDS * 5 - 4
     assert [m.missing_samples for m in metrics[2:] if m.missing_samples] == []
     assert [m.window_seq for m in metrics] == list(range(len(metrics)))
     assert sum(m.frames for m in metrics) >= 2 * 0.9 * len(metrics)
     assert sum(t.final and t.speaker == "user" and t.text == "turn left" for t in transcripts) >= 3
     assert sum(m.deadline_missed for m in metrics) == 0
+    # p99 of 150 is the second largest: docs/lab_notes.md has longer runs. This notices what is plainly wrong.
+    assert during[90] <= 1.5 * without[90] + 5.0

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tml_ros.background.inline import InlineBackground
+from tml_ros.background.scripted import ScriptedModel
 from tml_ros.bags import BagReader, BagWriter
-from tml_ros.errors import BagError, ModelError
+from tml_ros.errors import BagError, ConfigError, ModelError
 from tml_ros.replay import ReplayOptions, load_scene, make_bag, replay
 
 SCENE = """\
@@ -193,3 +195,40 @@ def test_unknown_model_is_named_with_the_nearest_when_it_is_asked_for(bag):
 def test_genuine_bag_without_our_streams_is_refused_when_replayed(shared_data):
     with pytest.raises(BagError, match="neither sound"):
         replay(shared_data / "bags/rosbag2_py/sqlite3/talker", ReplayOptions(values={"model": "silence"}))
+
+
+@pytest.fixture(scope="module")
+def question_bag(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("question")
+    text = "where is the eye wash station?"
+    (folder / "scene.yaml").write_text(
+        f"duration_s: 5\naudio:\n  - {{at_s: 0.0, noise: white, gain_db: -60, until_s: 5}}\n"
+        f'text:\n  - {{at_s: 1.0, text: "{text}"}}\n'
+    )
+    make_bag(load_scene(folder / "scene.yaml"), folder / "bag")
+    return folder / "bag"
+
+
+def test_question_is_answered_from_the_documents_and_the_same_twice_when_a_bag_asks_it(question_bag):
+    first, second = (replay(question_bag, ReplayOptions()) for _ in range(2))
+    assert first.digest == second.digest
+    (answer,) = first.log.utterances
+    assert answer.text.startswith("The eye wash station is") and answer.kind == "BACKGROUND"
+
+
+@pytest.mark.parametrize(
+    ("background", "words"),
+    [
+        ("none", "I have nobody to ask at the moment."),
+        (InlineBackground(ScriptedModel.of({"match": "eye", "updates": [{"result": {"report": "There."}}]})), "There."),
+    ],
+    ids=["none", "own"],
+)
+def test_somebody_else_is_asked_when_the_options_say_so(question_bag, background, words):
+    result = replay(question_bag, ReplayOptions(background=background))
+    assert [said.text for said in result.log.utterances] == [words]
+
+
+def test_error_names_what_is_possible_when_a_replay_cannot_use_a_background_model(question_bag):
+    with pytest.raises(ConfigError, match="offline or none in a replay, got 'openai'"):
+        replay(question_bag, ReplayOptions(background="openai"))

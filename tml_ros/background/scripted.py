@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tml_ros.background.protocol import (
     Cancel,
     ContextPackage,
@@ -27,6 +25,7 @@ from tml_ros.background.protocol import (
 from tml_ros.config import param
 from tml_ros.errors import ConfigError
 from tml_ros.records import IntentDraft, TimerDraft
+from tml_ros.schema_files import read_yaml
 
 __all__ = ["ScriptedConfig", "ScriptedModel", "read_update"]
 
@@ -91,12 +90,7 @@ def _play(updates: list[tuple[float, Update | None]], cancel: Cancel) -> Iterato
 
 
 def _load(path: Path) -> list[tuple[re.Pattern[str], list[tuple[float, Update | None]]]]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as err:
-        raise ConfigError(f"cannot read script {path}: {err.strerror}; check scripted.script") from err
-    except (yaml.YAMLError, UnicodeDecodeError) as err:
-        raise ConfigError(f"{path} is not valid YAML: {err}") from err
+    content = read_yaml(path, "script")
     if not isinstance(content, Mapping) or not isinstance(content.get("tasks"), list):
         raise ConfigError(f"{path} must hold 'tasks: [...]'")
     return _read(content["tasks"], str(path))

@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tml_ros.background import create_background
+from tml_ros.background.config import BackgroundConfig, surroundings
 from tml_ros.duplex.registry import available_models, create_model
 from tml_ros.errors import TmlError
 from tml_ros.nodes import environment
@@ -32,13 +34,21 @@ _PACKAGES = (
     "PyYAML",
     "jsonschema",
     "rich",
+    "bm25s",
+    "pint",
+    "pystemmer",
+    "text2num",
+    "markdown-it-py",
+    "openai",
+    "httpx2",
+    "mcp",
 )
 _PROGRAMS = {"flite": "flite", "espeak-ng": "espeak-ng"}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked for. needed: whether the interaction node cannot run without it."""
+    """One thing that was looked for. needed: whether the nodes cannot run as they are shipped without it."""
 
     name: str
     present: bool
@@ -125,7 +135,7 @@ def _ros() -> list[Finding]:
 
 
 def _models() -> list[Finding]:
-    return [_model(name) for name in available_models()]
+    return [*(_model(name) for name in available_models()), _offline()]
 
 
 def _model(name: str) -> Finding:
@@ -134,6 +144,15 @@ def _model(name: str) -> Finding:
         return Finding(f"model {name}", True, name == "cascade", "can be made")
     except TmlError as err:
         return Finding(f"model {name}", False, name == "cascade", "", str(err))
+
+
+def _offline() -> Finding:
+    """Try the background model that is shipped as the default, with the example lab."""
+    try:
+        create_background("offline", {}, surroundings(BackgroundConfig())).close()
+    except TmlError as err:
+        return Finding("background model offline", False, True, "", str(err))
+    return Finding("background model offline", True, True, "can be made")
 
 
 def _dds() -> Finding:

@@ -10,6 +10,7 @@ rejection of an action goal carries no reason.
 
 import time
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
@@ -29,6 +30,7 @@ __all__ = ["DelegateServer"]
 
 _PERIOD_S = 0.02
 _HEARTBEAT_S = 0.5
+_NO_TIMERS = "But no timer runs: I can only remind you while we talk."
 _INACTIVE = "the background node is not active; activate it"
 
 
@@ -149,6 +151,8 @@ class DelegateServer:
             self._questions.discard(question)
         else:
             end = taken
+        if isinstance(end, Result) and end.timers:
+            end = replace(end, report=f"{end.report} {_NO_TIMERS}".strip())
         message = to_result(end, 0.0)
         response.answer, response.outcome, response.error_msg = message.report, message.outcome, message.error_msg
         return response

@@ -162,11 +162,11 @@ class _Server(socketserver.ThreadingTCPServer):
 class Endpoint:
     """The endpoint of a test."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.exchanges: list[Exchange] = []
         self.came = threading.Condition()
         self._scripts: list[Script] = [say("Yes.")]
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.next_script = self._next
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()

@@ -229,13 +229,19 @@ def test_what_was_delegated_is_withdrawn_when_the_person_says_so(run, words):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "tasks"), [("none", []), ("questions", ["how many people live in france"]), ("all", None)]
+    ("wanted", "tasks"),
+    [
+        ("none", []),
+        ("questions", ["how many people live in france", "remind me to check it every four minutes"]),
+        ("all", None),
+    ],
 )
 def test_other_speech_is_handed_on_as_configured(wanted, tasks):
     config = CascadeConfig(delegate_speech=wanted)
     policy = Policy(Grammar(load_intents()), Sight(), T0, config)
     turn = MicroTurn(0, T0, T0 + 1, np.zeros(3200, np.float32), 1.0)
-    heard = ["how many people live in france", "what now", "i went home by bus"]
+    heard = ["how many people live in france", "what now", "i went home by bus", "when i was young we had no car"]
+    heard.append("remind me to check it every four minutes")
     drafts = [d.task for text in heard for d in policy.on_speech(Heard(text, None, 0.5), turn).delegations]
     assert drafts == (heard if tasks is None else tasks)
 

@@ -29,7 +29,8 @@ _SHORTEST_QUESTION = 4  # words; shorter ones are too often something else that 
 _VERBS = "is|are|was|were|do|does|did|can|could|should|would|will|has|have"
 _QUESTION = re.compile(
     rf"(what|which) ({_VERBS}|time|kind|happens|happened) |(where|when|why|who) ({_VERBS}) "
-    rf"|how ({_VERBS}|much|many|long|far|often|old|big|hot|heavy) |(can|could) you tell me |do you know "
+    rf"|how ({_VERBS}|much|many|long|far|often|old|big|hot|heavy) "
+    r"|(can|could) you tell me |do you know |remind me (to|every|that) "
 )
 
 
