@@ -413,3 +413,35 @@ def test_compressed_picture_is_seen_until_it_is_old(graph, monkeypatch):
 def test_entry_is_refused_when_it_names_no_topic_and_type(graph, entry):
     with pytest.raises(ConfigError, match=r"expected NAME=package/msg/Type|no message type"):
         TopicStates(graph.client, (entry,))
+
+
+# ---------------------------------------------------------------------------------------------- a model behind HTTP
+
+
+def test_words_stream_and_the_stream_is_closed_at_once_when_a_goal_over_http_is_withdrawn(graph, scripted_endpoint):
+    endpoint = scripted_endpoint.Endpoint()
+    try:
+        graph.start_background("backend:=openai", f"openai.base_url:={endpoint.url}", "openai.model:=m")
+        goals = Goals(graph)
+        endpoint.play(scripted_endpoint.say("It is ", "warm ", "today.", every_s=0.3))
+        _, future, feedback = goals.send("Is it warm?")
+        graph.wait(lambda: any(one.partial_text for one in feedback), "the first words")
+        assert not future.done()
+        status, result = goals.end_of(future)
+        assert (status, result.report) == (SUCCEEDED, "It is warm today.")
+        assert "".join(one.partial_text for one in feedback) == "It is warm today."
+        endpoint.play(scripted_endpoint.say(*["word "] * 1000, every_s=0.05))
+        handle, future, feedback = goals.send("Talk for ever.")
+        graph.wait(lambda: any(one.partial_text for one in feedback), "the first words")
+        exchange = endpoint.wait_for(2)
+        asked_s = time.monotonic()
+        handle.cancel_goal_async()
+        status, result = goals.end_of(future)
+        ended_s = time.monotonic() - asked_s
+        assert exchange.left.wait(5.0)
+        print(f"stream closed after {exchange.left_at - asked_s:.3f} s, result after {ended_s:.3f} s")
+        assert (status, result.outcome) == (CANCELED, Delegate.Result.CANCELED)
+        assert exchange.left_at - asked_s < 0.2
+        goals.client.destroy()
+    finally:
+        endpoint.close()

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tml_ros.background import DelegationUpdate, Progress
+from tml_ros.background import DelegationUpdate, Progress, Result
 from tml_ros.background.inline import InlineBackground
 from tml_ros.background.scripted import ScriptedModel
 from tml_ros.duplex.protocol import SessionInfo
@@ -334,6 +334,17 @@ def test_result_of_another_session_is_dropped_when_it_comes_late():
     port.news = [DelegationUpdate("an-earlier-session/1", T0, Progress("late"))]
     steps, _ = talk({}, port=port, turns=3)
     assert spoken(steps) == []
+    assert counter(steps, "stale_background_updates") == 1
+
+
+def test_first_end_of_a_task_holds_when_another_one_comes():
+    port = RecordingPort()
+    session = session_of(ScriptedDuplex({2: ask("where")}), port)
+    steps = [session.step(turn(index), REPORT) for index in range(3)]
+    only = port.started[0].delegation_id
+    port.news = [DelegationUpdate(only, T0, Result(report)) for report in ("The first.", "The second.")]
+    steps += [session.step(turn(index), REPORT) for index in range(3, 12)]
+    assert [text for _, _, text in spoken(steps)] == ["The first."]
     assert counter(steps, "stale_background_updates") == 1
 
 
