@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tml_ros.clock import ManualClock
+from tml_ros.config import declarations
 from tml_ros.duplex.protocol import SessionInfo
 from tml_ros.duplex.scripted import ScriptedDuplex
 from tml_ros.records import (
@@ -36,6 +37,7 @@ from tml_ros.records import (
     UserState,
 )
 from tml_ros.session import AllowList, InferenceEngine, InteractionConfig, InteractionSession
+from tml_ros.session.build import build
 from tml_ros.session.names import session_id_for
 from tml_ros.session.session import TurnConditions
 from tml_ros.speech.queue import UtteranceQueue
@@ -338,3 +340,11 @@ def test_broken_publisher_does_not_stop_the_engine_when_it_raises():
     engine.stop()
     assert len(seen) == 3
     assert engine.counters["publish_errors"] == 1
+
+
+@pytest.mark.parametrize("name", declarations(InteractionConfig)["speech.synthesiser"].choices)
+def test_every_synthesiser_that_can_be_chosen_can_be_made(name):
+    values = {"model": "silence", "speech.synthesiser": name}
+    assembly = build(values, ManualClock())
+    assert assembly.config.speech.synthesiser == name
+    assembly.model.close()

@@ -97,13 +97,16 @@ class Grammar:
         lines = ["#JSGF V1.0;", "grammar intents;"]
         for name in self._file.slots:
             lines.append(f"<{name}> = {' | '.join(map(to_jsgf, self._spoken_forms(name)))};")
+        names: list[str] = []
+        tasks: list[str] = []
         for index, rule in enumerate(self._rules):
-            instead = f"[{' '.join(map(to_jsgf, self._instead))}] " if self._instead and "delegate" in rule.spec else ""
-            lines.append(f"<rule_{index}> = {instead}({' | '.join(map(to_jsgf, rule.nodes))});")
-        names = " | ".join(f"<rule_{index}>" for index in range(len(self._rules)))
+            lines.append(f"<rule_{index}> = {' | '.join(map(to_jsgf, rule.nodes))};")
+            (tasks if "delegate" in rule.spec and self._instead else names).append(f"<rule_{index}>")
+        if tasks:
+            names.append(f"[{' '.join(map(to_jsgf, self._instead))}] ({' | '.join(tasks)})")
         before = "".join(f"{to_jsgf(node)} " for node in self._before)
         after = "".join(f" {to_jsgf(node)}" for node in self._after)
-        lines.append(f"public <phrase> = {before}({names}){after};")
+        lines.append(f"public <phrase> = {before}({' | '.join(names)}){after};")
         return "\n".join(lines) + "\n"
 
     def words(self) -> dict[str, str]:

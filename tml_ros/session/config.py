@@ -13,9 +13,9 @@ class SpeechConfig:
     """How text becomes sound."""
 
     synthesiser: str = param(
-        "flite", "Program that speaks: flite is the more intelligible here", choices=("flite", "espeak-ng")
+        "flite", "Program that speaks: flite is the more intelligible here", choices=("flite", "espeak")
     )
-    voice: str = param("slt", "Voice of the synthesiser; empty for its default")
+    voice: str = param("", "Voice of the synthesiser, such as rms (flite) or de+f3 (espeak); empty: slt or en-us")
     speed: float = param(1.0, "Speaking rate, 1 is the voice's own", minimum=0.5, maximum=2.0)
     lead_pieces: int = param(
         1,

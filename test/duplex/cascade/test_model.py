@@ -313,3 +313,19 @@ def test_word_without_pronunciation_is_named_when_the_grammar_has_one(tmp_path):
 def test_thresholds_that_cross_are_refused():
     with pytest.raises(ConfigError, match=r"vad_off \(0.9\) must not exceed cascade.vad_on"):
         create_model("cascade", {"cascade.vad_off": 0.9})
+
+
+def test_word_is_heard_when_the_file_gives_its_sounds(tmp_path, run, say):
+    text = (ROOT / "config/intents.yaml").read_text().replace("red: [red]", "red: [aspirator]")
+    path = tmp_path / "intents.yaml"
+    path.write_text(text.replace("pronunciations:", "pronunciations:\n  aspirator: AE S P ER EY T ER"))
+    model = create_model("cascade", {"cascade.intents_file": str(path)})
+    result = run(say("bring me the aspirator cup"), model=model)
+    assert [i.data["other_data"] for i in result.intents] == [{"color": "red"}]
+
+
+def test_error_names_the_sound_when_a_pronunciation_has_one_that_is_not_there(tmp_path):
+    text = (ROOT / "config/intents.yaml").read_text().replace("burette: B Y UH R EH T", "burette: B YY UH R EH T")
+    (tmp_path / "intents.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"pronunciations\.burette: 'YY' is no sound"):
+        create_model("cascade", {"cascade.intents_file": str(tmp_path / "intents.yaml")})

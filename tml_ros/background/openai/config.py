@@ -30,7 +30,7 @@ class OpenAIConfig:
         2, "Further attempts when the endpoint is busy or cannot be reached", minimum=0, maximum=10
     )
     backoff_s: float = param(
-        0.5, "Pause before the first further attempt; it doubles with each", unit="s", minimum=0.01, maximum=30.0
+        0.3, "Pause before the first further attempt; it doubles with each", unit="s", minimum=0.01, maximum=30.0
     )
     backoff_limit_s: float = param(
         5.0, "Longest pause; an endpoint that asks for a longer one is given up", unit="s", minimum=0.01, maximum=60.0
