@@ -31,6 +31,7 @@ from tml_ros.records import (
 )
 from tml_ros.session import InteractionSession
 from tml_ros.session.config import DelegationConfig
+from tml_ros.session.session import TurnConditions
 from tml_ros.speech.queue import UtteranceQueue
 from tml_ros.windowing import WindowReport
 
@@ -141,6 +142,12 @@ def test_result_waits_when_the_robot_speaks():
         (SpeechKind.BACKGROUND, "The answer."),
     ]
     assert spoken(steps)[1][0] >= 5
+
+
+def test_result_waits_when_compute_is_short():
+    session = session_of(ScriptedDuplex({2: ask("where")}), inline({"updates": [result(after_s=0.6)]}))
+    steps = [session.step(turn(n), REPORT, TurnConditions(shorten=n < 9)) for n in range(20)]
+    assert spoken(steps) == [(9, SpeechKind.BACKGROUND, "The answer.")]
 
 
 @pytest.mark.parametrize("urgent", [{"priority": 220}, {}], ids=["task", "result"])

@@ -121,7 +121,7 @@ class InteractionSession:
         records += self._withdraw(output, turn)
         said = self._speak(output, turn, conditions)
         records += self._delegate(output, turn, conditions)
-        woven = self._work_in(output, turn)
+        woven = self._work_in(output, turn, conditions)
         records += self._speech.take(turn.end_ns, self.session_id, turn.index)
         records += self._propose(output, woven, said, turn)
         records += [self._alert(draft, turn, number) for number, draft in enumerate(output.alerts)]
@@ -215,13 +215,15 @@ class InteractionSession:
             gone += self._proposals.withdraw(turn, tasks=replaced)
         return [*self._noted(gone, withdrawn=True)]
 
-    def _work_in(self, output: MicroTurnOutput, turn: MicroTurn) -> Woven:
+    def _work_in(self, output: MicroTurnOutput, turn: MicroTurn, conditions: TurnConditions) -> Woven:
         """Say what is due of the background model's news; the model is told in the next micro-turn."""
-        woven = self._weave.speak(self._view_floor(output, turn), lambda speech: self._say(speech, turn))
+        floor = self._view_floor(output, turn, has_room=not conditions.shorten)
+        woven = self._weave.speak(floor, lambda speech: self._say(speech, turn))
         self._news = tuple(TextInput(turn.end_ns, text, TextSource.BACKGROUND) for text in woven.texts)
         return woven
 
-    def _view_floor(self, output: MicroTurnOutput, turn: MicroTurn) -> FloorView:
+    def _view_floor(self, output: MicroTurnOutput, turn: MicroTurn, *, has_room: bool) -> FloorView:
+        """Return who speaks. has_room: whether there is compute for new speech; without it what can wait does."""
         user_speaks = output.user_state in (UserState.SPEAKING, UserState.PAUSING)
         robot_speaks = self._speech.is_busy or self._is_playing(turn)
         if user_speaks:
@@ -229,7 +231,9 @@ class InteractionSession:
         if user_speaks or robot_speaks:
             self._quiet_since_ns = turn.end_ns
         silence_ns = turn.end_ns - self._user_silent_since_ns
-        is_free = not (user_speaks or robot_speaks) and silence_ns >= self._delegation.floor_free_ms * 1_000_000
+        is_free = (
+            has_room and not (user_speaks or robot_speaks) and silence_ns >= self._delegation.floor_free_ms * 1_000_000
+        )
         return FloorView(turn.end_ns, is_free, turn.end_ns - self._quiet_since_ns)
 
     def _propose(self, output: MicroTurnOutput, woven: Woven, said: list[int], turn: MicroTurn) -> list[Published]:
