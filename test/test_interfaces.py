@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 from rosbags.typesys import get_types_from_msg
 
-from tml_ros.records import AgentState, AlertState, PlaybackState, SpeechCommand, SpeechKind, UserState
+from tml_ros.records import AgentState, AlertState, DelegationPhase, PlaybackState, SpeechCommand, SpeechKind, UserState
 
 INTERFACES = Path(__file__).resolve().parents[1] / "tml_interfaces"
 DEFINITIONS = sorted(path.relative_to(INTERFACES).as_posix() for path in INTERFACES.glob("*/*.*"))
@@ -22,6 +22,9 @@ FIELDS = {
     "msg/AudioChunk.msg": """
         std_msgs/Header header, string stream_id, uint64 first_sample, uint32 sample_rate, uint8 channels,
         string encoding, uint8[] data""",
+    "msg/DelegationEvent.msg": """
+        std_msgs/Header header, string session_id, uint64 window_seq, string delegation_id, uint8 event, string task,
+        string stage, string text, uint8 outcome, string result_json""",
     "msg/MicroTurnMetrics.msg": """
         std_msgs/Header header, string session_id, uint64 window_seq, float64 window_sec, uint32 frames,
         uint32 missing_samples, uint32 late_messages, float64 av_skew_sec, float64 ingest_age_sec,
@@ -64,6 +67,7 @@ class Outcome(IntEnum):
 
 
 ENUMS = {
+    "msg/DelegationEvent.msg": {"": DelegationPhase},
     "msg/PlaybackStatus.msg": {"": PlaybackState},
     "msg/SafetyAlert.msg": {"": AlertState},
     "msg/SessionState.msg": {"AGENT_": AgentState, "USER_": UserState},

@@ -12,6 +12,8 @@ from tml_ros.records import (
     AgentState,
     AlertState,
     AudioChunk,
+    DelegationEvent,
+    DelegationPhase,
     Floor,
     IntentProposal,
     PlaybackState,
@@ -34,6 +36,7 @@ RECORDS = [
     IntentProposal(NS, "id", "s", 7, NS + 5, True, "__intent_greet__", '{"a": 1}', "me", "speech", 9, 0.5),
     TranscriptEvent("user", "naïve ☃", True, 0.25, NS - 10, NS),
     SafetyAlert(NS, "a", AlertState.CLEARED, 2, "spill", "liquid", "A spill.", 0.5, NS - 9, NS, "Wipe it up."),
+    DelegationEvent(NS, "s", 7, "s/1", DelegationPhase.ENDED, "find it", "search", "It is here.", 3, '{"error": ""}'),
     SessionState(
         NS, "s", AgentState.SPEAKING, UserState.PAUSING, Floor.HOLD, True, NS - 5, NS - 6, 7, ("d1", "d2"), True, True
     ),
@@ -59,7 +62,7 @@ def changed(value):
         return value + np.float32(1 / 128)
     if isinstance(value, bool):
         return not value
-    if isinstance(value, SpeechKind | AlertState | AgentState | UserState | Floor | SpeechCommand):
+    if isinstance(value, SpeechKind | AlertState | AgentState | DelegationPhase | UserState | Floor | SpeechCommand):
         return next(member for member in type(value) if member is not value)
     if isinstance(value, int | float):
         return value + 1

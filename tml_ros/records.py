@@ -21,6 +21,8 @@ __all__ = [
     "AlertState",
     "AudioChunk",
     "DelegationDraft",
+    "DelegationEvent",
+    "DelegationPhase",
     "Floor",
     "Frame",
     "IntentDraft",
@@ -370,6 +372,32 @@ class SafetyAlert:
     observed_start_ns: int
     observed_end_ns: int
     recommended_action: str = ""
+
+
+class DelegationPhase(IntEnum):
+    """What happens to a delegated task; the values are those of tml_interfaces/DelegationEvent."""
+
+    REQUESTED = 0
+    PROGRESS = 1
+    PARTIAL = 2
+    ENDED = 3
+    WITHDRAWN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class DelegationEvent:
+    """Something that happened to a delegated task. text: may be spoken. outcome: as in the action Delegate."""
+
+    stamp_ns: int
+    session_id: str
+    window_seq: int
+    delegation_id: str
+    event: DelegationPhase
+    task: str = ""
+    stage: str = ""
+    text: str = ""
+    outcome: int = 0
+    result_json: str = ""
 
 
 class AgentState(IntEnum):

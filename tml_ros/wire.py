@@ -21,6 +21,8 @@ from tml_ros.records import (
     AgentState,
     AlertState,
     AudioChunk,
+    DelegationEvent,
+    DelegationPhase,
     Floor,
     IntentProposal,
     PlaybackReport,
@@ -50,7 +52,16 @@ __all__ = [
     "to_tree",
 ]
 
-Published = SpeechPiece | SpeechControl | IntentProposal | TranscriptEvent | SafetyAlert | SessionState | TurnMetrics
+Published = (
+    SpeechPiece
+    | SpeechControl
+    | IntentProposal
+    | TranscriptEvent
+    | SafetyAlert
+    | DelegationEvent
+    | SessionState
+    | TurnMetrics
+)
 Tree = dict[str, Any]
 
 LOCALE = "en-US"
@@ -68,6 +79,7 @@ OUTPUT_TYPES = {
     "action_intent": "tml_interfaces/msg/ActionIntent",
     "transcript": "tml_interfaces/msg/Transcript",
     "safety_alert": "tml_interfaces/msg/SafetyAlert",
+    "delegation": "tml_interfaces/msg/DelegationEvent",
     "session_state": "tml_interfaces/msg/SessionState",
     "micro_turn": "tml_interfaces/msg/MicroTurnMetrics",
 }
@@ -77,6 +89,7 @@ _TOPICS: dict[type, str] = {
     IntentProposal: "action_intent",
     TranscriptEvent: "transcript",
     SafetyAlert: "safety_alert",
+    DelegationEvent: "delegation",
     SessionState: "session_state",
     TurnMetrics: "micro_turn",
 }
@@ -207,6 +220,21 @@ def _read_alert(m: Any) -> SafetyAlert:
     )
 
 
+def _read_delegation(m: Any) -> DelegationEvent:
+    return DelegationEvent(
+        stamp_ns=_stamp_ns(m.header.stamp),
+        session_id=m.session_id,
+        window_seq=int(m.window_seq),
+        delegation_id=m.delegation_id,
+        event=DelegationPhase(int(m.event)),
+        task=m.task,
+        stage=m.stage,
+        text=m.text,
+        outcome=int(m.outcome),
+        result_json=m.result_json,
+    )
+
+
 def _read_state(m: Any) -> SessionState:
     return SessionState(
         stamp_ns=_stamp_ns(m.header.stamp),
@@ -252,6 +280,7 @@ _READERS: Mapping[str, Callable[[Any], Published]] = {
     "action_intent": _read_intent,
     "transcript": _read_transcript,
     "safety_alert": _read_alert,
+    "delegation": _read_delegation,
     "session_state": _read_state,
     "micro_turn": _read_metrics,
 }
@@ -352,6 +381,21 @@ def _alert(r: SafetyAlert) -> Tree:
     }
 
 
+def _delegation(r: DelegationEvent) -> Tree:
+    return {
+        "header": _header(r.stamp_ns),
+        "session_id": r.session_id,
+        "window_seq": r.window_seq,
+        "delegation_id": r.delegation_id,
+        "event": int(r.event),
+        "task": r.task,
+        "stage": r.stage,
+        "text": r.text,
+        "outcome": r.outcome,
+        "result_json": r.result_json,
+    }
+
+
 def _state(r: SessionState) -> Tree:
     return {
         "header": _header(r.stamp_ns),
@@ -393,6 +437,7 @@ _WRITERS: Mapping[str, Any] = {
     "action_intent": _intent,
     "transcript": _transcript,
     "safety_alert": _alert,
+    "delegation": _delegation,
     "session_state": _state,
     "micro_turn": _metrics,
 }

@@ -1,4 +1,4 @@
-"""The scripted background model, and models run on the time of a bag."""
+"""The scripted background model, and tasks on the time of a bag: run inline, or as they were recorded."""
 
 import threading
 import time
@@ -7,8 +7,10 @@ import pytest
 
 from tml_ros.background import Cancel, ContextPackage, DelegationRequest, Failure, Outcome, Partial, Progress, Result
 from tml_ros.background.inline import InlineBackground
+from tml_ros.background.recorded import RecordedBackground, end_event
 from tml_ros.background.scripted import ScriptedConfig, ScriptedModel
-from tml_ros.errors import ConfigError
+from tml_ros.errors import ConfigError, InputError
+from tml_ros.records import MICRO_TURN_NS, DelegationEvent, DelegationPhase, IntentDraft, TimerDraft
 
 S = 1_000_000_000
 
@@ -108,3 +110,38 @@ def test_failure_comes_when_the_model_raises():
     progress, failure = (news.update for news in port.updates(S))
     assert progress == Progress("go")
     assert (failure.outcome, failure.error) == (Outcome.FAILED, "boom")
+
+
+# ------------------------------------------------------------------------------------------------------- recorded
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        Failure(Outcome.TIMED_OUT, "Too long.", "30 s"),
+        Result(
+            "Here.",
+            {"a": [1]},
+            (IntentDraft("__intent_turn_by__", {"goal": "left"}, 0.5, priority=7),),
+            (TimerDraft("tea", 180.0, 60.0),),
+            (3, 4),
+        ),
+    ],
+)
+def test_end_of_a_task_comes_back_when_it_was_recorded(end):
+    text, outcome, result_json = end_event(end)
+    requested = DelegationEvent(0, "s", 10, "s/1", DelegationPhase.REQUESTED, task="find it")
+    ended = DelegationEvent(
+        0, "s", 13, "s/1", DelegationPhase.ENDED, text=text, outcome=outcome, result_json=result_json
+    )
+    port = RecordedBackground([requested, ended])
+    port.start(DelegationRequest("other/9", ContextPackage("find it")), 100 * S)
+    assert port.updates(100 * S + 2 * MICRO_TURN_NS) == ()
+    (news,) = port.updates(100 * S + 3 * MICRO_TURN_NS)
+    assert (news.delegation_id, news.update) == ("other/9", end)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"data": 1}', '{"intents": [{"x": 1}]}'])
+def test_error_names_the_task_when_its_record_cannot_be_read(text):
+    with pytest.raises(InputError, match=r"task 's/1' cannot be read"):
+        RecordedBackground([DelegationEvent(0, "s", 1, "s/1", DelegationPhase.ENDED, result_json=text)])

@@ -87,6 +87,7 @@ def test_digest_is_the_same_when_two_processes_replay_the_same_bag(bag, tmp_path
         "missing_samples",
         "model",
         "realtime_factor",
+        "tasks",
         "transcript",
         "utterances",
         "windows",
@@ -232,3 +233,39 @@ def test_somebody_else_is_asked_when_the_options_say_so(question_bag, background
 def test_error_names_what_is_possible_when_a_replay_cannot_use_a_background_model(question_bag):
     with pytest.raises(ConfigError, match="offline or none in a replay, got 'openai'"):
         replay(question_bag, ReplayOptions(background="openai"))
+
+
+UPDATES = [
+    {"after_s": 0.5, "progress": {"stage": "search", "status_text": "I look."}},
+    {"after_s": 0.5, "partial": "It is here. And"},
+    {"after_s": 0.7, "partial": " there."},
+    {
+        "after_s": 0.1,
+        "result": {
+            "report": "It is here. And there.",
+            "data": {"a": 1},
+            "intents": [{"intent": "__intent_turn_by__", "data": {"goal": "left"}}],
+            "timers": [{"text": "Go.", "after_s": 0.4}],
+            "contradicts": [7],
+        },
+    },
+]
+
+
+def test_same_is_published_when_a_recorded_talk_is_replayed_without_its_model(question_bag, tmp_path):
+    model = ScriptedModel.of({"match": "eye", "updates": UPDATES})
+    live = replay(question_bag, ReplayOptions(background=InlineBackground(model), out=tmp_path / "live"))
+    assert [i.intent for i in live.log.intents] == ["__intent_turn_by__"]
+    recorded = BagWriter(tmp_path / "recorded")
+    with BagReader(question_bag) as sounds, BagReader(tmp_path / "live" / "bag") as outputs, recorded as writer:
+        for reader in (sounds, outputs):
+            for message in reader.messages(raw=True):
+                writer.write_raw(message.topic, message.type, message.message, message.log_ns)
+    again = replay(tmp_path / "recorded", ReplayOptions())
+    assert again.digest == live.digest
+    assert replay(tmp_path / "recorded", ReplayOptions(background="offline")).digest != live.digest
+
+
+def test_robot_says_so_when_the_recording_has_no_such_task(question_bag):
+    result = replay(question_bag, ReplayOptions(background="recorded"))
+    assert [said.text for said in result.log.utterances] == ["I have nobody to ask at the moment."]

@@ -79,9 +79,10 @@ def _add_replay(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     replay.add_argument(
         "--background",
-        choices=("offline", "none"),
-        default="offline",
-        help="who works on delegated tasks: the documents and plans of the example lab, or nobody",
+        choices=("auto", "recorded", "offline", "none"),
+        default="auto",
+        help="who works on delegated tasks: what the bag recorded of them, the documents and plans of the example lab, "
+        "or nobody (auto: recorded where the bag has it, otherwise offline)",
     )
     replay.add_argument("--json", action="store_true", help="print JSON only")
     replay.set_defaults(run=_run_replay)

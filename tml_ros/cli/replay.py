@@ -102,5 +102,6 @@ def _events(log: RunLog) -> list[tuple[float, str, str]]:
         (log.seconds(i.stamp_ns), "withdrawn" if i.is_withdrawn else "intent", f"{i.intent} {i.data}")
         for i in log.intents
     ]
+    events += [(log.seconds(d.stamp_ns), "task", d.task) for d in log.delegations if d.task]
     events += [(log.seconds(a.stamp_ns), "advisory alert", a.description) for a in log.alerts]
     return sorted(events)

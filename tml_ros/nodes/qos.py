@@ -44,6 +44,7 @@ OUTPUT_QOS: dict[str, QoSProfile] = {
     "action_intent": _profile(10),
     "transcript": _profile(50),
     "safety_alert": _profile(20, latched=True),
+    "delegation": _profile(50),
     "session_state": _profile(1, latched=True),
     "micro_turn": _profile(10, reliable=False),
 }

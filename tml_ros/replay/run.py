@@ -14,18 +14,19 @@ from typing import Any
 from tml_ros.background import BackgroundPort, create_background
 from tml_ros.background.config import BackgroundConfig, surroundings
 from tml_ros.background.inline import InlineBackground
+from tml_ros.background.recorded import RecordedBackground
 from tml_ros.bags import BagReader, BagWriter
 from tml_ros.clock import BagClock
 from tml_ros.errors import ConfigError
 from tml_ros.media.jpeg import thumbnail
-from tml_ros.records import MICRO_TURN_NS, MicroTurn, SpeechPiece
+from tml_ros.records import MICRO_TURN_NS, DelegationEvent, MicroTurn, SpeechPiece
 from tml_ros.replay.inputs import find_inputs
 from tml_ros.replay.runlog import RunLog
 from tml_ros.session import TurnRecords
 from tml_ros.session.build import Assembly, build, read_config
 from tml_ros.session.ingest import Ingest
 from tml_ros.windowing import ClosedWindow, MicroTurnAssembler
-from tml_ros.wire import Digest, Published, to_tree
+from tml_ros.wire import OUTPUT_TYPES, Digest, Published, published, to_tree
 
 __all__ = ["ReplayOptions", "ReplayResult", "replay"]
 
@@ -36,8 +37,9 @@ _THUMBNAIL_EVERY_NS = 1_000_000_000
 class ReplayOptions:
     """How to play. topics: input name to topic. out: folder for a bag of all that was published, or None.
 
-    background: who works on delegated tasks, ``offline`` (the documents and plans of the example lab), ``none``, or a
-    port of your own. Only what gives the same every time keeps the digest the same.
+    background: who works on delegated tasks: ``recorded`` (what the bag holds of the topic delegation), ``offline``
+    (the documents and plans of the example lab), ``auto`` (the first where the bag has it, otherwise the second),
+    ``none``, or a port of your own. Only what gives the same every time keeps the digest the same.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -45,7 +47,7 @@ class ReplayOptions:
     paced: bool = False
     out: Path | None = None
     pictures: bool = False
-    background: str | BackgroundPort = "offline"
+    background: str | BackgroundPort = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def replay(path: Path, options: ReplayOptions, on_turn: Callable[[RunLog, float]
         reader = stack.enter_context(BagReader(path))
         inputs = find_inputs(path, reader.info, options.topics)
         clock = BagClock()
-        assembly = build(options.values, clock, _background(options))
+        assembly = build(options.values, clock, _background(options, reader))
         stack.callback(assembly.model.close)
         stack.callback(assembly.engine.close)
         writer = stack.enter_context(BagWriter(options.out / "bag")) if options.out else None
@@ -97,14 +99,21 @@ def replay(path: Path, options: ReplayOptions, on_turn: Callable[[RunLog, float]
     return ReplayResult(player.log, player.digest.hexdigest(), assembly.config.model, seconds, wall_seconds)
 
 
-def _background(options: ReplayOptions) -> BackgroundPort | None:
+def _background(options: ReplayOptions, reader: BagReader) -> BackgroundPort | None:
     """Return who works on tasks, on the bag's time."""
-    if not isinstance(options.background, str):
-        return options.background
-    if options.background == "none":
+    chosen = options.background
+    if not isinstance(chosen, str):
+        return chosen
+    events = [topic for topic, one in reader.info.topics.items() if one.type == OUTPUT_TYPES["delegation"]]
+    if chosen == "auto":
+        chosen = "recorded" if events else "offline"
+    if chosen == "none":
         return None
-    if options.background != "offline":
-        raise ConfigError(f"background must be offline or none in a replay, got {options.background!r}")
+    if chosen == "recorded":
+        found = (published("delegation", message.message) for message in reader.messages(events)) if events else ()
+        return RecordedBackground(event for event in found if isinstance(event, DelegationEvent))
+    if chosen != "offline":
+        raise ConfigError(f"background must be auto, recorded, offline or none in a replay, got {chosen!r}")
     config = BackgroundConfig(intents_file=read_config(options.values).intents_file)
     return InlineBackground(create_background("offline", {}, surroundings(config)))
 

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from tml_ros.records import (
     MICRO_TURN_NS,
     SAMPLE_RATE_HZ,
+    DelegationEvent,
+    DelegationPhase,
     IntentProposal,
     SafetyAlert,
     SessionState,
@@ -79,6 +81,7 @@ class RunLog:
     utterances: list[Utterance] = field(default_factory=list)
     intents: list[IntentProposal] = field(default_factory=list)
     alerts: list[SafetyAlert] = field(default_factory=list)
+    delegations: list[DelegationEvent] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
     heard_peaks: list[tuple[float, float]] = field(default_factory=list)
     said_peaks: list[tuple[float, float]] = field(default_factory=list)
@@ -108,10 +111,19 @@ class RunLog:
         elif isinstance(record, SafetyAlert):
             self.alerts.append(record)
             self._turn_alerts.append(f"{record.rule} {record.state.name.lower()}: {record.description}")
+        elif isinstance(record, DelegationEvent):
+            self._add_delegation(record)
         elif isinstance(record, SessionState):
             self._state = record
         else:
             self._add_metrics(record)
+
+    def _add_delegation(self, event: DelegationEvent) -> None:
+        self.delegations.append(event)
+        if event.event is DelegationPhase.REQUESTED:
+            self._turn_intents.append(f"task: {event.task}")
+        elif event.event is DelegationPhase.WITHDRAWN:
+            self._turn_intents.append("task withdrawn")
 
     def add_heard(self, start_ns: int, audio: NDArray[np.float32]) -> None:
         """Take in what the microphone heard. audio: [N] float32 at 16 kHz."""
@@ -148,6 +160,11 @@ class RunLog:
                     "withdrawn": i.is_withdrawn,
                 }
                 for i in self.intents
+            ],
+            "tasks": [
+                {"task": e.task, "at_s": self._round(e.stamp_ns)}
+                for e in self.delegations
+                if e.event is DelegationPhase.REQUESTED
             ],
             "alerts": [
                 {"rule": a.rule, "state": a.state.name, "description": a.description, "at_s": self._round(a.stamp_ns)}

@@ -125,6 +125,7 @@ class InteractionSession:
         records += self._speech.take(turn.end_ns, self.session_id, turn.index)
         records += self._propose(output, woven, said, turn)
         records += [self._alert(draft, turn, number) for number, draft in enumerate(output.alerts)]
+        records += self._weave.events(turn.end_ns, turn.index)
         self._timers.add(output.timers + woven.timers, turn.end_ns)
         records += self._update_state(output, turn, conditions)
         return [*records, self.metrics(turn, report)]

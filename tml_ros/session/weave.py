@@ -7,12 +7,22 @@ session says it. It looks at no clock but the micro-turns' own, and knows neithe
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tml_ros.background.port import BackgroundPort, DelegationRequest
 from tml_ros.background.protocol import ContextPackage, Failure, Outcome, Partial, Progress, Result, Update
-from tml_ros.records import DelegationDraft, Frame, IntentDraft, SpeechKind, SpeechText, TimerDraft
+from tml_ros.background.recorded import end_event
+from tml_ros.records import (
+    DelegationDraft,
+    DelegationEvent,
+    DelegationPhase,
+    Frame,
+    IntentDraft,
+    SpeechKind,
+    SpeechText,
+    TimerDraft,
+)
 from tml_ros.session.config import DelegationConfig
 from tml_ros.speech.synthesis import split_sentences
 
@@ -91,6 +101,7 @@ class Weave:
         self._finished: deque[_Task] = deque(maxlen=20)
         self._number = 0
         self._barged: tuple[str, int] | None = None
+        self._events: list[DelegationEvent] = []
 
     # ---------------------------------------------------------------------------------------------- open tasks
 
@@ -125,6 +136,7 @@ class Weave:
         one = _Task(f"{self._session_id}/{self._number}", draft.task, draft.priority, now_ns)
         is_full = len(self.open_ids) >= self._config.max_open
         self._tasks[one.delegation_id] = one
+        self._note(one, DelegationPhase.REQUESTED, task=one.task)
         if self._port is None or is_full:
             self.counters["unserved_delegations" if self._port is None else "refused_delegations"] += 1
             self._end(one, _NOBODY if self._port is None else _TOO_MANY, now_ns)
@@ -175,6 +187,7 @@ class Weave:
         if one is None:
             return
         self.counters["withdrawn_delegations"] += 1
+        self._note(one, DelegationPhase.WITHDRAWN)
         if one.end is None and self._port is not None:
             self._port.cancel(delegation_id)
 
@@ -201,14 +214,26 @@ class Weave:
         if isinstance(update, Progress):
             one.stage = update.stage or one.stage
             one.status_text = update.status_text.strip()[:_STATUS_CHARACTERS] or one.status_text
+            self._note(one, DelegationPhase.PROGRESS, stage=update.stage, text=update.status_text)
         elif isinstance(update, Partial):
             one.partial = (one.partial + update.text)[: self._config.max_spoken_chars]
+            self._note(one, DelegationPhase.PARTIAL, text=update.text)
         else:
             self._end(one, update, now_ns)
 
     def _end(self, one: _Task, end: Result | Failure, now_ns: int) -> None:
         one.end, one.ended_ns = end, now_ns
         self.counters["failed_delegations"] += isinstance(end, Failure)
+        text, outcome, result_json = end_event(end)
+        self._note(one, DelegationPhase.ENDED, text=text, outcome=outcome, result_json=result_json)
+
+    def events(self, stamp_ns: int, window_seq: int) -> list[DelegationEvent]:
+        """Return what has happened since the last call, for a micro-turn that ends at ``stamp_ns``."""
+        events, self._events = self._events, []
+        return [replace(event, stamp_ns=stamp_ns, window_seq=window_seq) for event in events]
+
+    def _note(self, one: _Task, phase: DelegationPhase, **fields: Any) -> None:
+        self._events.append(DelegationEvent(0, self._session_id, 0, one.delegation_id, phase, **fields))
 
     # -------------------------------------------------------------------------------------------------- speech
 
