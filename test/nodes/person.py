@@ -9,7 +9,7 @@ import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 from std_msgs.msg import String
 
-from tml_interfaces.msg import ActionIntent, AudioChunk, SessionState, SpeechChunk, Transcript
+from tml_interfaces.msg import ActionIntent, AudioChunk, DelegationEvent, SessionState, SpeechChunk, Transcript
 from tml_ros.nodes.messages import fill
 from tml_ros.nodes.qos import OUTPUT_QOS
 from tml_ros.speech import create_synthesiser
@@ -78,6 +78,7 @@ class Talk:
         graph.start_interaction(*interaction)
         self.speech = graph.collect(SpeechChunk, "speech", OUTPUT_QOS["speech"])
         self.intents = graph.collect(ActionIntent, "action_intent", OUTPUT_QOS["action_intent"])
+        self.delegations = graph.collect(DelegationEvent, "delegation", OUTPUT_QOS["delegation"])
         self.states = graph.collect(SessionState, "session_state", OUTPUT_QOS["session_state"])
         self.transcripts = graph.collect(Transcript, "transcript", OUTPUT_QOS["transcript"])
         self.diagnostics = graph.collect(DiagnosticArray, "/diagnostics")

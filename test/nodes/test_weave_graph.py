@@ -11,7 +11,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed: run `make setup`")
 
 from std_srvs.srv import Trigger
 
-from tml_interfaces.msg import SessionState, SpeechChunk
+from tml_interfaces.msg import DelegationEvent, SessionState, SpeechChunk
 
 BRING = {"intent": "__intent_bring_object__", "data": {"object": "cup", "recipient": "speaker"}}
 
@@ -47,6 +47,8 @@ def test_nothing_comes_of_a_task_when_the_person_withdraws_it(talk):
     robot.graph.spin(3.0)
     assert "I would bring it." not in robot.said()
     assert robot.intents == []
+    told = [(event.event, event.task) for event in robot.delegations]
+    assert told == [(DelegationEvent.REQUESTED, "order some gloves"), (DelegationEvent.WITHDRAWN, "")]
 
 
 def test_result_is_dropped_when_a_new_session_has_begun(talk):
