@@ -1,7 +1,9 @@
 """The scripted background model, and tasks on the time of a bag: run inline, or as they were recorded."""
 
+import json
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -139,6 +141,10 @@ def test_end_of_a_task_comes_back_when_it_was_recorded(end):
     assert port.updates(100 * S + 2 * MICRO_TURN_NS) == ()
     (news,) = port.updates(100 * S + 3 * MICRO_TURN_NS)
     assert (news.delegation_id, news.update) == ("other/9", end)
+
+
+def test_what_json_has_not_becomes_text_when_it_is_recorded():
+    assert json.loads(end_event(Result("Here.", {"where": Path("shelf")}))[2])["data"] == {"where": "shelf"}
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"data": 1}', '{"intents": [{"x": 1}]}'])

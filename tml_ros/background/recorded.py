@@ -66,7 +66,7 @@ class RecordedBackground:
 
 
 def end_event(end: Result | Failure) -> tuple[str, int, str]:
-    """Return text, outcome and JSON of the end of a task, as its event has them."""
+    """Return text, outcome and JSON of the end of a task, as its event has them; what JSON has not becomes text."""
     if isinstance(end, Failure):
         return end.report, int(end.outcome), json.dumps({"error": end.error})
     content = {
@@ -75,7 +75,7 @@ def end_event(end: Result | Failure) -> tuple[str, int, str]:
         "timers": [asdict(draft) for draft in end.timers],
         "contradicts": list(end.contradicts),
     }
-    return end.report, int(Outcome.SUCCEEDED), json.dumps(content, sort_keys=True)
+    return end.report, int(Outcome.SUCCEEDED), json.dumps(content, sort_keys=True, default=str)
 
 
 def _update(event: DelegationEvent) -> Update:
