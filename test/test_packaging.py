@@ -201,3 +201,11 @@ def test_error_says_where_it_looked_when_nothing_is_installed(tmp_path: Path, mo
     monkeypatch.setattr(resources, "_PACKAGE", tmp_path / "tml_ros")
     with pytest.raises(ConfigError, match=re.escape(str(tmp_path))):
         resources.find("config/intents.yaml")
+
+
+def test_every_test_is_run_once_when_make_test_divides_them() -> None:
+    plan = subprocess.run(["make", "--dry-run", "test"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    shared, alone = (line.split() for line in plan.splitlines() if "-m pytest" in line)
+    left_out = {word.removeprefix("--ignore=") for word in shared if word.startswith("--ignore=")}
+    assert left_out == {word for word in alone if word.startswith("test/")}
+    assert left_out and all((ROOT / path).exists() for path in left_out)
