@@ -6,40 +6,31 @@ time of the conversation at which they would have come. Pictures are left out. C
 
 from collections.abc import Iterator
 
+from tml_ros.background import spoken
 from tml_ros.background.port import DelegationRequest, DelegationUpdate
 from tml_ros.background.protocol import BackgroundModel, Cancel, Failure, Outcome, Result, Update
+from tml_ros.background.schedule import Schedule
 
 __all__ = ["InlineBackground"]
 
 
-class InlineBackground:
+class InlineBackground(Schedule):
     """A port to a model in this thread.
 
     Thread: one caller at a time.
     """
 
     def __init__(self, model: BackgroundModel, latency_s: float = 0.1) -> None:
+        super().__init__()
         self._model = model
         self._latency_ns = round(latency_s * 1e9)
-        self._waiting: list[DelegationUpdate] = []
 
     def start(self, request: DelegationRequest, now_ns: int) -> None:
         """Work on a task to its end, or to the end of its budget."""
         time = _PassingTime(request.package.budget_s)
         begin_ns = now_ns + self._latency_ns
         for update in _work(self._model, request, time):
-            self._waiting.append(DelegationUpdate(request.delegation_id, begin_ns + round(time.passed_s * 1e9), update))
-        self._waiting.sort(key=lambda news: news.stamp_ns)
-
-    def cancel(self, delegation_id: str) -> None:
-        """Leave out what has not come yet."""
-        self._waiting = [news for news in self._waiting if news.delegation_id != delegation_id]
-
-    def updates(self, now_ns: int) -> tuple[DelegationUpdate, ...]:
-        """Return what has come by then."""
-        due = tuple(news for news in self._waiting if news.stamp_ns <= now_ns)
-        self._waiting = self._waiting[len(due) :]
-        return due
+            self.add(DelegationUpdate(request.delegation_id, begin_ns + round(time.passed_s * 1e9), update))
 
 
 def _work(model: BackgroundModel, request: DelegationRequest, time: "_PassingTime") -> Iterator[Update]:
@@ -50,10 +41,10 @@ def _work(model: BackgroundModel, request: DelegationRequest, time: "_PassingTim
             if isinstance(update, Result | Failure):
                 return
     except Exception as err:
-        yield Failure(Outcome.FAILED, "Sorry, something went wrong while I was looking into that.", str(err))
+        yield Failure(Outcome.FAILED, spoken.BROKE, str(err))
         return
     outcome = Outcome.TIMED_OUT if time.is_set else Outcome.FAILED
-    yield Failure(outcome, "Sorry, that took me too long.", f"no result within {request.package.budget_s:g} s")
+    yield Failure(outcome, spoken.TOO_LONG, f"no result within {request.package.budget_s:g} s")
 
 
 class _PassingTime(Cancel):

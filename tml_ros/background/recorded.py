@@ -8,15 +8,17 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 
+from tml_ros.background import spoken
 from tml_ros.background.port import DelegationRequest, DelegationUpdate
 from tml_ros.background.protocol import Failure, Outcome, Partial, Progress, Result, Update
+from tml_ros.background.schedule import Schedule
 from tml_ros.errors import InputError
 from tml_ros.records import MICRO_TURN_NS, DelegationEvent, DelegationPhase, IntentDraft, TimerDraft
 
 __all__ = ["RecordedBackground", "end_event"]
 
 
-class RecordedBackground:
+class RecordedBackground(Schedule):
     """A port that gives what the events of a bag say.
 
     Thread: one caller at a time.
@@ -28,7 +30,7 @@ class RecordedBackground:
         Raises:
             InputError: an event cannot be read.
         """
-        self._waiting: list[DelegationUpdate] = []
+        super().__init__()
         self._requests: list[DelegationEvent] = []
         self._news: dict[str, list[tuple[int, Update]]] = {}
         for event in events:
@@ -43,26 +45,15 @@ class RecordedBackground:
         if found is None:
             failure = Failure(
                 Outcome.FAILED,
-                "I have nobody to ask at the moment.",
+                spoken.NOBODY,
                 f"the recording has no task {request.package.task!r} (any more); replay with another background",
             )
-            self._waiting.append(DelegationUpdate(request.delegation_id, now_ns, failure))
+            self.add(DelegationUpdate(request.delegation_id, now_ns, failure))
             return
         self._requests.remove(found)
         for window_seq, update in self._news.get(found.delegation_id, ()):
             stamp_ns = now_ns + (window_seq - found.window_seq) * MICRO_TURN_NS
-            self._waiting.append(DelegationUpdate(request.delegation_id, stamp_ns, update))
-        self._waiting.sort(key=lambda news: news.stamp_ns)
-
-    def cancel(self, delegation_id: str) -> None:
-        """Leave out what has not come yet."""
-        self._waiting = [news for news in self._waiting if news.delegation_id != delegation_id]
-
-    def updates(self, now_ns: int) -> tuple[DelegationUpdate, ...]:
-        """Return what has come by then."""
-        due = tuple(news for news in self._waiting if news.stamp_ns <= now_ns)
-        self._waiting = self._waiting[len(due) :]
-        return due
+            self.add(DelegationUpdate(request.delegation_id, stamp_ns, update))
 
 
 def end_event(end: Result | Failure) -> tuple[str, int, str]:

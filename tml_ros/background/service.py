@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
+from tml_ros.background import spoken
 from tml_ros.background.protocol import (
     BackgroundModel,
     Cancel,
@@ -165,13 +166,13 @@ class BackgroundService:
 
     def _refusal(self, package: ContextPackage) -> Failure | None:
         if self._is_closed:
-            return Failure(Outcome.REFUSED, "I cannot look into that now.", "the background model is shut down")
+            return Failure(Outcome.REFUSED, spoken.NOT_NOW, "the background model is shut down")
         if not package.task.strip():
             return Failure(Outcome.REFUSED, "I have nothing to look into.", "the task is empty; say what to do")
         if len(self._jobs) >= self._max_goals:
             return Failure(
                 Outcome.REFUSED,
-                "I am still busy with other questions. Please ask again in a moment.",
+                spoken.BUSY,
                 f"{len(self._jobs)} tasks are worked on and max_goals is {self._max_goals}; wait, or raise max_goals",
             )
         return None
@@ -212,12 +213,12 @@ class BackgroundService:
 
 
 def _broke(error: str) -> Failure:
-    return Failure(Outcome.FAILED, "Sorry, something went wrong while I was looking into that.", error)
+    return Failure(Outcome.FAILED, spoken.BROKE, error)
 
 
 def _timed_out(budget_s: float) -> Failure:
     return Failure(
         Outcome.TIMED_OUT,
-        "Sorry, that took me too long.",
+        spoken.TOO_LONG,
         f"no result within the budget of {budget_s:g} s; give it more time, or ask for less",
     )

@@ -20,7 +20,17 @@ from rclpy.action import ActionClient
 from rclpy.node import Node
 
 from tml_interfaces.action import Delegate
-from tml_ros.background import DelegationRequest, DelegationUpdate, Failure, Outcome, Partial, Progress, Result, Update
+from tml_ros.background import (
+    DelegationRequest,
+    DelegationUpdate,
+    Failure,
+    Outcome,
+    Partial,
+    Progress,
+    Result,
+    Update,
+    spoken,
+)
 from tml_ros.nodes.clock import NodeClock, steady_timer
 from tml_ros.nodes.delegate_messages import from_feedback, from_result, to_goal
 from tml_ros.nodes.qos import ACTION_CLIENT_QOS
@@ -36,30 +46,31 @@ _BUDGET_GRACE_S = 2.0
 _STALL_S = 0.2
 _log = logging.getLogger(__name__)
 
+_STOPPED_WORKING = "Sorry, the part of me that looks things up stopped working."
 _NOBODY = Failure(
     Outcome.FAILED,
-    "I have nobody to ask at the moment.",
+    spoken.NOBODY,
     "no action server 'delegate' is there: the background node is not running or not active; start it with "
     "`ros2 run tml_ros background`, in the same namespace",
 )
 _NO_ANSWER = Failure(
     Outcome.FAILED,
-    "I have nobody to ask at the moment.",
+    spoken.NOBODY,
     f"the background node did not answer a goal within {_ACCEPT_TIMEOUT_S:g} s; look whether it hangs, or restart it",
 )
 _REJECTED = Failure(
     Outcome.REFUSED,
-    "I cannot look into that now.",
+    spoken.NOT_NOW,
     "the background node rejected the goal: it is not active; activate it and ask again",
 )
 _SILENT = Failure(
     Outcome.FAILED,
-    "Sorry, the part of me that looks things up stopped working.",
+    _STOPPED_WORKING,
     f"no sign of life from the background node for {_SILENCE_TIMEOUT_S:g} s; look whether it died, and restart it",
 )
 _LOST = Failure(
     Outcome.FAILED,
-    "Sorry, the part of me that looks things up stopped working.",
+    _STOPPED_WORKING,
     "the background node does not know the goal any more; it was restarted meanwhile",
 )
 _STOPPED = "I had to stop looking into that."
@@ -302,6 +313,6 @@ def _unsendable(err: Exception) -> Failure:
 def _over_budget(budget_s: float) -> Failure:
     return Failure(
         Outcome.TIMED_OUT,
-        "Sorry, that took me too long.",
+        spoken.TOO_LONG,
         f"no result {_BUDGET_GRACE_S:g} s after the budget of {budget_s:g} s; look whether the background node hangs",
     )

@@ -25,7 +25,6 @@ from tml_ros.records import IntentDraft, TimerDraft
 __all__ = [
     "HEARTBEAT_STAGE",
     "MAX_CONTEXT_BYTES",
-    "failure",
     "from_feedback",
     "from_goal",
     "from_result",
@@ -133,7 +132,7 @@ def from_feedback(feedback: Any) -> list[Progress | Partial]:
 # ---------------------------------------------------------------------------------------------------------- result
 
 
-def failure(end: Failure, elapsed_s: float = 0.0) -> Any:
+def _failure(end: Failure, elapsed_s: float = 0.0) -> Any:
     """Return the result message of a task that did not go well."""
     return Delegate.Result(
         outcome=int(end.outcome), report=end.report, error_msg=end.error, elapsed=_duration(elapsed_s)
@@ -146,11 +145,11 @@ def to_result(end: Result | Failure, elapsed_s: float) -> Any:
     A result that cannot be sent, such as data that are no JSON, becomes a failure that says so.
     """
     try:
-        message = failure(end, elapsed_s) if isinstance(end, Failure) else _success(end, elapsed_s)
+        message = _failure(end, elapsed_s) if isinstance(end, Failure) else _success(end, elapsed_s)
         serialize_message(message)
     except Exception as err:  # field checks, JSON and the serialiser raise types of their own
         reason = f"the model's result cannot be sent ({type(err).__name__}: {err})"
-        return failure(Failure(Outcome.FAILED, "Sorry, I cannot put the result into words.", reason), elapsed_s)
+        return _failure(Failure(Outcome.FAILED, "Sorry, I cannot put the result into words.", reason), elapsed_s)
     return message
 
 

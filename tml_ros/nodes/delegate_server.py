@@ -19,7 +19,7 @@ from rclpy.task import Future
 
 from tml_interfaces.action import Delegate
 from tml_interfaces.srv import Ask
-from tml_ros.background import BackgroundService, ContextPackage, Failure, Outcome, Result, Update
+from tml_ros.background import BackgroundService, ContextPackage, Failure, Outcome, Result, Update, spoken
 from tml_ros.background.service import Job
 from tml_ros.errors import InputError
 from tml_ros.nodes.clock import steady_timer
@@ -162,7 +162,7 @@ class DelegateServer:
     def _take(self, package: ContextPackage, work: _Goal | _Question) -> Job | Failure:
         """Start a task whose updates go to the queue, or say why not."""
         if self._service is None:
-            return Failure(Outcome.REFUSED, "I cannot look into that now.", _INACTIVE)
+            return Failure(Outcome.REFUSED, spoken.NOT_NOW, _INACTIVE)
         return self._service.start(package, lambda update: self._news.append((work, update)))
 
     def _work_off(self) -> None:

@@ -11,6 +11,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from std_srvs.srv import SetBool, Trigger
 
 from tml_ros.config import declarations
+from tml_ros.duplex.registry import available_models
 from tml_ros.errors import TmlError
 from tml_ros.nodes import parameters
 from tml_ros.nodes.clock import NodeClock, steady_timer
@@ -42,9 +43,11 @@ class InteractionNode(LifecycleNode):
         bridge_logging(self.get_logger())
         first = declarations(parameters.NodeConfig) | {"model": declarations(InteractionConfig)["model"]}
         parameters.declare(self, first)
-        self._declared = all_parameters(self.get_parameter("model").value)
+        model = str(self.get_parameter("model").value)
+        self._declared = all_parameters(model)
         parameters.declare(self, {name: one for name, one in self._declared.items() if name not in first})
-        parameters.check_overrides(self, self._declared | first)
+        others = [name for name in available_models() if name != model]
+        parameters.check_overrides(self, self._declared | first, others)
         self._node_clock = NodeClock(self)
         self._delegates = DelegateClient(self, self._node_clock)  # stays as long as the node: rclpy wants it so
         self._assembly: Assembly | None = None

@@ -9,7 +9,6 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from tml_ros.config import Parameter, check_known, param
-from tml_ros.duplex.registry import available_models
 from tml_ros.errors import ConfigError
 
 __all__ = ["NodeConfig", "check_overrides", "declare", "values"]
@@ -46,21 +45,18 @@ def declare(node: Node, parameters: Mapping[str, Parameter]) -> None:
     node.add_on_set_parameters_callback(check)
 
 
-def check_overrides(node: Node, known: Mapping[str, Parameter], others: Iterable[str] | None = None) -> None:
+def check_overrides(node: Node, known: Mapping[str, Parameter], others: Iterable[str]) -> None:
     """Refuse parameters given to this node that nothing declares: a misspelt name would have no effect, in silence.
 
     Args:
         node: has declared what is known.
         known: what is declared.
-        others: groups that are let through, so that one file may serve several models; by default those of the duplex
-            models other than the one that the parameter ``model`` names.
+        others: groups that are let through, so that one file may serve several models.
 
     Raises:
         ConfigError: names the unknown parameter and the nearest known one.
     """
     given = [name for name in node._parameter_overrides if name not in _ROS_OWN]
-    if others is None:
-        others = [name for name in available_models() if name != node.get_parameter("model").value]
     check_known(given, known, (*_ROS_GROUPS, *others))
 
 

@@ -300,10 +300,9 @@ class InteractionSession:
         return [new]
 
     def _agent_state(self, output: MicroTurnOutput, turn: MicroTurn) -> AgentState:
-        is_playing = turn.playback is not None and turn.playback.state is PlaybackState.PLAYING
         if output.floor is Floor.YIELD:
             return AgentState.LISTENING
-        if is_playing or self._speech.is_busy or self._speech.playback(turn.end_ns + 1) is not None:
+        if self._speech.is_busy or self._is_playing(turn):
             return AgentState.SPEAKING
         is_thinking = output.floor is Floor.HOLD or bool(self._weave.open_ids)
         return AgentState.THINKING if is_thinking else AgentState.LISTENING

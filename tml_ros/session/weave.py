@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tml_ros.background import spoken
 from tml_ros.background.port import BackgroundPort, DelegationRequest
 from tml_ros.background.protocol import ContextPackage, Failure, Outcome, Partial, Progress, Result, Update
 from tml_ros.background.recorded import end_event
@@ -32,12 +33,10 @@ _STATUS_CHARACTERS = 200
 _URGENT_SPEECH = 220
 _SORRY = "Sorry, I could not find that out."
 _FIRST_FILLER, _NEXT_FILLER = "One moment, please.", "I am still working on that."
-_NOBODY = Failure(
-    Outcome.FAILED, "I have nobody to ask at the moment.", "no background model is connected; set delegation.enabled"
-)
+_NOBODY = Failure(Outcome.FAILED, spoken.NOBODY, "no background model is connected; set delegation.enabled")
 _TOO_MANY = Failure(
     Outcome.REFUSED,
-    "I am still busy with other questions. Please ask again in a moment.",
+    spoken.BUSY,
     "delegation.max_open tasks are open",
 )
 
