@@ -1,6 +1,5 @@
 """The launch files with the genuine launch and launch_ros: the graph comes up, works, and goes down again."""
 
-import importlib.util
 import os
 import signal
 import sys
@@ -38,14 +37,6 @@ sys.exit(service.run())
 """
 
 
-def graph_class() -> type:
-    """The helper of the node tests."""
-    spec = importlib.util.spec_from_file_location("node_fixtures", ROOT / "test" / "nodes" / "conftest.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.Graph
-
-
 def install(prefix: Path) -> None:
     """Make a package of the checkout as launch_ros looks for it, with the programs of setup.py."""
     marker = prefix / "share" / "ament_index" / "resource_index" / "packages" / "tml_ros"
@@ -60,9 +51,9 @@ def install(prefix: Path) -> None:
 
 
 @pytest.fixture
-def graph(tmp_path: Path):
+def graph(tmp_path: Path, helpers):
     """A graph that can launch; the package looks installed to it."""
-    made = graph_class()(tmp_path)
+    made = helpers("test/nodes/conftest.py").Graph(tmp_path)
     install(tmp_path / "prefix")
     prefixes = (str(tmp_path / "prefix"), os.environ.get("AMENT_PREFIX_PATH") or sys.prefix)
     paths = (str(ROOT), os.environ.get("PYTHONPATH", ""))

@@ -1,6 +1,5 @@
 """A real graph for a test: a domain of its own on this machine, the node in a process, a client in this one."""
 
-import importlib.util
 import os
 import random
 import signal
@@ -163,18 +162,10 @@ def graph(tmp_path):
     made.close()
 
 
-def load_by_path(path: Path) -> Any:
-    """Import a file of helpers: test files cannot import one another."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def talk(graph):
+def talk(graph, helpers):
     """Start both nodes and somebody who talks to them; see person.Talk."""
-    person = load_by_path(Path(__file__).with_name("person.py"))
+    person = helpers("test/nodes/person.py")
     made = []
 
     def start(*args, **options):
@@ -187,6 +178,6 @@ def talk(graph):
 
 
 @pytest.fixture
-def scripted_endpoint():
+def scripted_endpoint(helpers):
     """The scripted HTTP endpoint of the tests of the openai model."""
-    return load_by_path(ROOT / "test" / "background" / "openai" / "conftest.py")
+    return helpers("test/background/openai/conftest.py")
