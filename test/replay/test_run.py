@@ -269,3 +269,13 @@ def test_same_is_published_when_a_recorded_talk_is_replayed_without_its_model(qu
 def test_robot_says_so_when_the_recording_has_no_such_task(question_bag):
     result = replay(question_bag, ReplayOptions(background="recorded"))
     assert [said.text for said in result.log.utterances] == ["I have nobody to ask at the moment."]
+
+
+def test_robot_with_intents_of_its_own_can_be_replayed_when_the_plans_of_the_lab_are_not_allowed(
+    question_bag, tmp_path
+):
+    own = tmp_path / "intents.yaml"
+    shipped = (Path(__file__).parents[2] / "config/intents.yaml").read_text()
+    own.write_text(shipped.replace("goggles: [goggles]", ""))
+    result = replay(question_bag, ReplayOptions(values={"intents_file": str(own)}))
+    assert result.log.utterances[0].text.startswith("The eye wash station is")

@@ -23,7 +23,7 @@ from tml_ros.records import MICRO_TURN_NS, DelegationEvent, MicroTurn, SpeechPie
 from tml_ros.replay.inputs import find_inputs
 from tml_ros.replay.runlog import RunLog
 from tml_ros.session import TurnRecords
-from tml_ros.session.build import Assembly, build, read_config
+from tml_ros.session.build import Assembly, build
 from tml_ros.session.ingest import Ingest
 from tml_ros.windowing import ClosedWindow, MicroTurnAssembler
 from tml_ros.wire import OUTPUT_TYPES, Digest, Published, published, to_tree
@@ -114,8 +114,7 @@ def _background(options: ReplayOptions, reader: BagReader) -> BackgroundPort | N
         return RecordedBackground(event for event in found if isinstance(event, DelegationEvent))
     if chosen != "offline":
         raise ConfigError(f"background must be auto, recorded, offline or none in a replay, got {chosen!r}")
-    config = BackgroundConfig(intents_file=read_config(options.values).intents_file)
-    return InlineBackground(create_background("offline", {}, surroundings(config)))
+    return InlineBackground(create_background("offline", {}, surroundings(BackgroundConfig())))
 
 
 def _share(now_ns: int, start_ns: int, end_ns: int) -> float:
