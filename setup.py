@@ -70,6 +70,7 @@ setup(
         "soxr>=0.3",
         "text2num>=3.1",
     ],
+    extras_require={"native": ["safetensors>=0.8", "tokenizers>=0.23", "torch>=2.13"]},
     zip_safe=False,
     entry_points={
         "console_scripts": [
@@ -84,6 +85,7 @@ setup(
         ],
         "tml_ros.duplex_models": [
             "cascade = tml_ros.duplex.cascade.model:CascadeModel",
+            "native = tml_ros.duplex.native.model:NativeModel",
             "silence = tml_ros.duplex.baselines:SilenceModel",
         ],
     },

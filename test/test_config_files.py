@@ -15,6 +15,7 @@ import yaml
 from tml_ros.background.config import BackgroundConfig
 from tml_ros.background.registry import backend_parameters
 from tml_ros.config import Parameter, declarations, flatten, load_parameter_file, param
+from tml_ros.duplex.registry import model_parameters
 from tml_ros.session.build import all_parameters, read_config
 from tml_ros.session.config import InteractionConfig
 from tml_ros.session.parameter_docs import markdown_table, yaml_text
@@ -32,11 +33,11 @@ def parameter_file(node: str) -> Path:
 
 
 def shipped(node: str) -> dict[str, Parameter]:
-    """Every parameter of a node: with its default duplex model, or with each background model of this package."""
+    """Every parameter of a node: with the duplex models that have some, or with each background model."""
     parameters = pytest.importorskip("tml_ros.nodes.parameters", reason="nodes need ROS 2", exc_type=ImportError)
     own = declarations(parameters.NodeConfig)
     if node == "interaction":
-        return own | all_parameters(declarations(InteractionConfig)["model"].default)
+        return own | all_parameters(declarations(InteractionConfig)["model"].default) | model_parameters("native")
     backends = [backend_parameters(name) for name in ("offline", "openai", "scripted")]
     return own | declarations(BackgroundConfig) | dict(pair for one in backends for pair in one.items())
 

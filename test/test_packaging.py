@@ -28,6 +28,7 @@ ENTRY_POINTS = {
     ("tml_ros.background_models", "openai = tml_ros.background.openai.model:OpenAIModel"),
     ("tml_ros.background_models", "scripted = tml_ros.background.scripted:ScriptedModel"),
     ("tml_ros.duplex_models", "cascade = tml_ros.duplex.cascade.model:CascadeModel"),
+    ("tml_ros.duplex_models", "native = tml_ros.duplex.native.model:NativeModel"),
     ("tml_ros.duplex_models", "silence = tml_ros.duplex.baselines:SilenceModel"),
 }
 
@@ -77,6 +78,8 @@ def test_requirement_is_pinned_as_in_the_lock_when_it_is_listed(path: Path) -> N
 def test_requirements_are_pinned_when_setup_asks_for_them(distribution) -> None:
     asked = {canonical(re.split(r"[<>=]", line)[0]) for line in distribution.install_requires}
     assert asked == pins(ROOT / "requirements.txt").keys()
+    (native,) = distribution.extras_require.values()
+    assert {re.split(r"[<>=]", line)[0] for line in native} == pins(ROOT / "requirements-native.txt").keys()
 
 
 def test_entry_points_are_declared_when_others_rely_on_them(distribution) -> None:

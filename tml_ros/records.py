@@ -20,6 +20,7 @@ __all__ = [
     "AlertDraft",
     "AlertState",
     "AudioChunk",
+    "CountDraft",
     "DelegationDraft",
     "DelegationEvent",
     "DelegationPhase",
@@ -226,6 +227,14 @@ class TimerDraft:
     repeat_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class CountDraft:
+    """How often something was seen or heard so far. what: such as ``push ups``."""
+
+    what: str
+    count: int
+
+
 class AlertState(IntEnum):
     """Life of an advisory alert; the values are those of tml_interfaces/SafetyAlert."""
 
@@ -283,6 +292,7 @@ class MicroTurnOutput:
     delegations: tuple[DelegationDraft, ...] = ()
     withdraws: bool = False
     timers: tuple[TimerDraft, ...] = ()
+    counts: tuple[CountDraft, ...] = ()
     alerts: tuple[AlertDraft, ...] = ()
     transcripts: tuple[TranscriptEvent, ...] = ()
 

@@ -120,6 +120,18 @@ def test_every_sample_arrives_when_sound_is_published(graph):
     assert (first.sec, first.nanosec) == (T0_S, 200_000_000)
 
 
+def test_native_model_runs_in_the_node_when_it_is_chosen(graph):
+    graph.start_interaction("model:=native", "native.temperature:=1.0")
+    metrics = graph.collect(MicroTurnMetrics, "micro_turn", OUTPUT_QOS["micro_turn"])
+    publisher = graph.client.create_publisher(AudioChunk, "audio/in", 64)
+    publish_all(graph, publisher, [audio(n) for n in range(120)], every_s=0.01)
+    graph.wait(lambda: len(metrics) >= 10, "10 micro-turns")
+    assert [m.window_seq for m in metrics] == list(range(len(metrics)))
+    counters = {counter.key: int(counter.value) for counter in metrics[-1].counters}
+    assert counters["model_text_tokens"] >= 10 and "model_errors" not in counters
+    assert "tiny is not trained" in graph.log_text()
+
+
 def test_bad_messages_are_refused_counted_and_survived_when_they_come(graph):
     process = graph.start_interaction("model:=silence")
     statuses = graph.collect(DiagnosticArray, "/diagnostics", 10)

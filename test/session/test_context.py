@@ -8,6 +8,7 @@ import pytest
 from tml_ros.errors import ConfigError
 from tml_ros.records import (
     AlertState,
+    CountDraft,
     Frame,
     IntentProposal,
     PlaybackReport,
@@ -49,6 +50,24 @@ def test_lines_are_in_order_and_the_persons_are_untrusted_when_they_are_packed()
         (5.0, "user", "thanks"),
     ]
     assert [line.get("untrusted", False) for line in lines] == [True, False, True]
+
+
+def test_words_are_apart_when_an_utterance_comes_in_pieces():
+    conversation = made()
+    for piece in ("moving", "forward now", ""):
+        conversation.on_said(1, SpeechText(piece, last=not piece), T0)
+    (line,) = conversation.package(T0, 10_000)["conversation"]
+    assert line["text"] == "moving forward now"
+
+
+def test_newest_counts_are_kept_when_things_are_counted():
+    conversation = made()
+    assert "counts" not in conversation.package(T0, 10_000)
+    conversation.on_counted([CountDraft("push ups", 1), CountDraft("transfers", 7)])
+    conversation.on_counted([CountDraft("push ups", 2)])
+    assert conversation.package(T0, 10_000)["counts"] == {"transfers": 7, "push ups": 2}
+    conversation.on_counted(CountDraft(f"thing {number}", number) for number in range(100))
+    assert "push ups" not in conversation.package(T0, 100_000)["counts"]
 
 
 def test_description_time_facts_and_tasks_are_there_when_they_are_known():

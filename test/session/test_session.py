@@ -221,6 +221,16 @@ def test_own_voice_is_published_as_it_is_when_the_model_brings_it():
     assert np.array_equal(np.concatenate([p.audio for p in of(SpeechPiece, records)]), voice)
 
 
+def test_nothing_is_said_when_the_end_of_a_cut_utterance_comes():
+    begun = MicroTurnOutput(Floor.SPEAK, speech=(SpeechText("one two three. four five.", last=False),))
+    over = MicroTurnOutput(Floor.LISTEN, speech=(SpeechText("", last=True),))
+    _, _, records = run({0: begun, 1: MicroTurnOutput(Floor.YIELD), 2: over}, 5)
+    assert len({piece.utterance_id for piece in of(SpeechPiece, records)}) == 1
+    _, _, records = run({0: begun, 2: over}, 5)
+    pieces = of(SpeechPiece, records)
+    assert (len({piece.utterance_id for piece in pieces}), pieces[-1].last) == (1, True)
+
+
 # ------------------------------------------------------------------------------------------------------- engine
 
 

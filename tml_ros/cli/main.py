@@ -38,6 +38,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_replay(commands)
     _add_bag(commands)
+    _add_checkpoint(commands)
+    _add_bench(commands)
     models = commands.add_parser("models", help="list the duplex and background models that can be used")
     models.add_argument("--json", action="store_true", help="print JSON only")
     models.set_defaults(run=_run_models)
@@ -115,6 +117,52 @@ def _add_bag(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     play.set_defaults(run=_run_bag_play)
 
 
+def _add_checkpoint(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    checkpoint = commands.add_parser("checkpoint", help="make and inspect checkpoints of the native model")
+    actions = checkpoint.add_subparsers(metavar="ACTION", required=True)
+    make = actions.add_parser("make", help="make a checkpoint with random weights")
+    make.add_argument("preset", help="checkpoint whose sizes and tokenizer are taken, by name or folder")
+    make.add_argument("out", type=Path)
+    make.add_argument("--seed", type=int, default=0, help="the same one gives the same weights (default: 0)")
+    make.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="(default: float32)")
+    make.add_argument("--force", action="store_true", help="replace OUT if it is a checkpoint")
+    make.add_argument("--json", action="store_true", help="print JSON only")
+    make.set_defaults(run=_run_checkpoint_make)
+    info = actions.add_parser("info", help="check a checkpoint and say what is in it and what it costs")
+    info.add_argument("checkpoint", help="name or folder")
+    info.add_argument("--json", action="store_true", help="print JSON only")
+    info.set_defaults(run=_run_checkpoint_info)
+
+
+def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    bench = commands.add_parser("bench", help="measure").add_subparsers(metavar="WHAT", required=True)
+    native = bench.add_parser("native", help="time the native model, micro-turn by micro-turn")
+    native.add_argument(
+        "--preset",
+        "--checkpoint",
+        default="micro",
+        help="name or folder; random weights where it has none (default: micro)",
+    )
+    native.add_argument("--turns", type=int, default=500, help="micro-turns that are timed (default: 500)")
+    native.add_argument("--context-s", type=float, default=60.0, help="session before them, seconds (default: 60)")
+    native.add_argument(
+        "--dtype", choices=("float32", "bfloat16", "int8"), default="float32", help="(default: float32)"
+    )
+    native.add_argument("--threads", type=int, default=1, help="cores (default: 1)")
+    native.add_argument(
+        "--text-tokens",
+        type=int,
+        metavar="N",
+        help="text tokens put out per micro-turn (default: as many as there can be)",
+    )
+    native.add_argument("--no-frame", action="store_true", help="sound only")
+    native.add_argument("--compile", action="store_true", help="use torch.compile")
+    native.add_argument("--voice", action="store_true", help="speak with the model's own voice")
+    native.add_argument("--skip-naive", action="store_true", help="do not compare with running the whole context anew")
+    native.add_argument("--json", action="store_true", help="print JSON only")
+    native.set_defaults(run=_run_bench_native)
+
+
 def _run_demo(options: argparse.Namespace) -> int:
     from tml_ros.cli.demo import demo
 
@@ -143,6 +191,31 @@ def _run_bag_play(options: argparse.Namespace) -> int:
     from tml_ros.cli.play import play
 
     return play(options)
+
+
+def _run_checkpoint_make(options: argparse.Namespace) -> int:
+    from tml_ros.cli import checkpoint
+
+    return checkpoint.make(
+        options.preset,
+        options.out,
+        seed=options.seed,
+        dtype=options.dtype,
+        force=options.force,
+        as_json=options.json,
+    )
+
+
+def _run_checkpoint_info(options: argparse.Namespace) -> int:
+    from tml_ros.cli import checkpoint
+
+    return checkpoint.info(options.checkpoint, as_json=options.json)
+
+
+def _run_bench_native(options: argparse.Namespace) -> int:
+    from tml_ros.cli.bench import bench_native
+
+    return bench_native(options)
 
 
 def _run_models(options: argparse.Namespace) -> int:

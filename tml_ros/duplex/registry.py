@@ -15,6 +15,7 @@ MODELS = Registry(
     "duplex model",
     {
         "cascade": "tml_ros.duplex.cascade.model:CascadeModel",
+        "native": "tml_ros.duplex.native.model:NativeModel",
         "silence": "tml_ros.duplex.baselines:SilenceModel",
     },
 )

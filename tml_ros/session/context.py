@@ -16,6 +16,7 @@ import yaml
 
 from tml_ros.errors import ConfigError
 from tml_ros.records import (
+    CountDraft,
     Frame,
     IntentProposal,
     PlaybackReport,
@@ -76,6 +77,7 @@ class Conversation:
         self._forgotten: Counter[str] = Counter()
         self._intents: deque[dict[str, Any]] = deque(maxlen=_MOST_EVENTS)
         self._alerts: deque[dict[str, Any]] = deque(maxlen=_MOST_EVENTS)
+        self._counts: dict[str, int] = {}
 
     # -------------------------------------------------------------------------------------------- what happens
 
@@ -95,7 +97,7 @@ class Conversation:
         if line is None:
             self._append(_Line(now_ns, "robot", speech.text, utterance_id=utterance_id, kind=speech.kind.name.lower()))
         else:
-            line.text = f"{line.text}{speech.text}"
+            line.text = f"{line.text.rstrip()} {speech.text.lstrip()}".strip()
 
     def on_spoken(self, spoken: Spoken, *, is_over: bool = True) -> None:
         """Take in how much of an utterance was heard."""
@@ -115,6 +117,14 @@ class Conversation:
         t_s = _seconds(proposal.stamp_ns - self._start_ns)
         data = json.loads(proposal.data)
         self._intents.append({"t_s": t_s, "intent": proposal.intent, "data": data, "withdrawn": withdrawn})
+
+    def on_counted(self, counts: Iterable[CountDraft]) -> None:
+        """Take in how often things were seen or heard so far."""
+        for draft in counts:
+            self._counts.pop(draft.what, None)
+            self._counts[draft.what] = draft.count
+            if len(self._counts) > _MOST_EVENTS:
+                del self._counts[next(iter(self._counts))]
 
     def on_alert(self, alert: SafetyAlert) -> None:
         """Take in an alert."""
@@ -157,6 +167,8 @@ class Conversation:
             "facts": self._facts | dict(facts or {}),
             "open_delegations": [dict(one) for one in open_delegations],
         }
+        if self._counts:
+            context["counts"] = {_cut(what): count for what, count in self._counts.items()}
         room = max_characters - _size(context)
         context["recent_alerts"] = _newest(self._alerts, room // 4)
         context["recent_intents"] = _newest(self._intents, room // 4)

@@ -149,13 +149,14 @@ class InteractionSession:
         return turn
 
     def _note(self, turn: MicroTurn, output: MicroTurnOutput) -> None:
-        """Remember what was heard, typed and seen."""
+        """Remember what was heard, typed, seen and counted."""
         self._album.add(turn.frames)
         self._conversation.on_playback(turn.playback)
         for text in turn.texts:
             if text.source is TextSource.USER:
                 self._conversation.on_typed(text.text, text.stamp_ns)
         self._conversation.on_heard(output.transcripts)
+        self._conversation.on_counted(output.counts)
 
     def _yield_floor(self, output: MicroTurnOutput, turn: MicroTurn) -> list[Published]:
         if output.floor is not Floor.YIELD:
@@ -185,6 +186,8 @@ class InteractionSession:
             return [said]
         utterances = []
         for speech in output.speech:
+            if not speech.text and not self._speech.has_open(speech.kind):
+                continue  # the end of an utterance that was cut
             if conditions.shorten and speech.kind is not SpeechKind.ALERT:
                 self._counted["shortened_replies"] += 1
                 continue

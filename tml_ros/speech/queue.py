@@ -19,6 +19,7 @@ from tml_ros.records import (
     SAMPLE_RATE_HZ,
     PlaybackReport,
     PlaybackState,
+    SpeechKind,
     SpeechPiece,
     SpeechText,
 )
@@ -90,6 +91,10 @@ class UtteranceQueue:
         utterance.complete = speech.last
         self._cut_clauses(utterance)
         return utterance.utterance_id
+
+    def has_open(self, kind: SpeechKind) -> bool:
+        """Whether words of this kind would go on an utterance that has begun."""
+        return any(not utterance.complete and utterance.head.kind is kind for utterance in self._waiting)
 
     def say_audio(self, speech: SpeechText, audio: NDArray[np.float32]) -> int:
         """Add words with the model's own voice. audio: [N] float32 at 16 kHz."""

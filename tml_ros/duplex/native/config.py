@@ -1,0 +1,37 @@
+"""Parameters of the native model: which checkpoint, and how it is run."""
+
+from dataclasses import dataclass
+
+from tml_ros.config import param
+
+__all__ = ["NativeConfig"]
+
+
+@dataclass(frozen=True, slots=True)
+class NativeConfig:
+    """How a checkpoint is run; what it is, its own config.yaml says."""
+
+    checkpoint: str = param("tiny", "Checkpoint: a folder, or the name of one in models/; tiny is not trained")
+    intents_file: str = param(
+        "", "Gives intents their priority, a path or a file of this package; empty: as intents_file"
+    )
+    device: str = param("auto", "Where it runs; auto takes CUDA where there is some", choices=("auto", "cpu", "cuda"))
+    precision: str = param(
+        "float32",
+        "Of the weights: bfloat16 halves and int8 (on a CPU only) quarters their memory; docs/native.md has the times",
+        choices=("float32", "bfloat16", "int8"),
+    )
+    threads: int = param(1, "CPU threads for tensors, of the whole process; 0 leaves them alone", minimum=0, maximum=64)
+    compile: bool = param(
+        False, "Compile the steps with torch.compile, which needs a C++ compiler and a minute at the start"
+    )
+    cuda_graphs: bool = param(
+        False, "On CUDA, record the passes of a step once and replay them; not tried on a GPU yet"
+    )
+    voice: bool = param(False, "Speak with the model's own voice, not with speech.synthesiser")
+    temperature: float = param(
+        0.0, "Chance in choosing tokens, 0 takes the likeliest; the seed makes it repeatable", minimum=0.0, maximum=2.0
+    )
+    speaking_threshold: float = param(
+        0.5, "Probability from which the person is taken to speak", minimum=0.05, maximum=0.95
+    )

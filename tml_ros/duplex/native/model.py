@@ -1,0 +1,218 @@
+"""The native model as a ``DuplexModel``: micro-turns to tensors, tokens to outputs.
+
+It owns no rule of conversation: what the transformer says is parsed and handed on. What it says outside of the grammar
+is dropped and counted, and what may be done with the rest, the session decides.
+"""
+
+import logging
+import math
+from collections import Counter, deque
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tml_ros.duplex.native.checkpoint import TOKENIZER, fill, load_checkpoint, locate_checkpoint
+from tml_ros.duplex.native.config import NativeConfig
+from tml_ros.duplex.native.inputs import ABSENT, StreamInputs
+from tml_ros.duplex.native.markup import MarkupParser, Parsed
+from tml_ros.duplex.native.patches import fit
+from tml_ros.duplex.native.precision import prepare
+from tml_ros.duplex.native.stepping import StepOptions, Stepper, StepResult
+from tml_ros.duplex.native.tokens import FLOOR_MARKERS, SOURCE_MARKERS, Marker
+from tml_ros.duplex.native.transformer import AUXILIARY, InteractionTransformer
+from tml_ros.duplex.native.vocabulary import Vocabulary
+from tml_ros.duplex.protocol import SessionInfo
+from tml_ros.errors import ConfigError
+from tml_ros.intents.file import load_intents
+from tml_ros.records import (
+    SAMPLE_RATE_HZ,
+    Floor,
+    MicroTurn,
+    MicroTurnOutput,
+    PlaybackState,
+    SpeechKind,
+    SpeechText,
+    TextInput,
+    UserState,
+)
+from tml_ros.resources import locate
+
+__all__ = ["NativeModel", "NativeStream"]
+
+_MOST_WAITING = 4096  # text tokens that wait for their micro-turn
+_SILENT_S = 0.6  # without speech the person pauses for so long, then is silent
+_log = logging.getLogger(__name__)
+
+
+class NativeModel:
+    """One transformer over sound, pictures and text; from a checkpoint, on CPU or CUDA."""
+
+    name = "native"
+    config_type = NativeConfig
+
+    def __init__(self, config: NativeConfig) -> None:
+        folder = locate_checkpoint(config.checkpoint)
+        manifest, weights = load_checkpoint(folder, dtype=None)
+        self._device = _device(config.device)
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        model = InteractionTransformer(manifest.shape)
+        fill(model, weights, folder)
+        if not manifest.trained:
+            _log.warning("checkpoint %s is not trained: what it says means nothing; set native.checkpoint", folder.name)
+        self._config = config
+        self._vocabulary = Vocabulary.load(folder / TOKENIZER)
+        self._specs = load_intents(locate(config.intents_file or "config/intents.yaml")).intents
+        self._model = prepare(model.to(self._device), config.precision)  # type: ignore[arg-type]
+        options = StepOptions(
+            temperature=config.temperature,
+            voice=config.voice,
+            compile=config.compile,
+            cuda_graphs=config.cuda_graphs and self._device.type == "cuda",
+        )
+        self.stepper = Stepper(self._model, options)
+
+    def open(self, info: SessionInfo) -> "NativeStream":
+        """Begin a session: a state of its own on the shared weights."""
+        parser = MarkupParser(self._vocabulary, self._specs)
+        return NativeStream(self._config, self.stepper, self._vocabulary, parser, info, self._device)
+
+    def close(self) -> None:
+        """Do nothing: memory is freed with the object."""
+
+
+class NativeStream:
+    """One session. state: what the transformer keeps of it."""
+
+    def __init__(
+        self,
+        config: NativeConfig,
+        stepper: Stepper,
+        vocabulary: Vocabulary,
+        parser: MarkupParser,
+        info: SessionInfo,
+        device: torch.device,
+    ) -> None:
+        self._config = config
+        self._stepper = stepper
+        self._shape = stepper.model.shape
+        self._vocabulary = vocabulary
+        self._parser = parser
+        self._device = device
+        self.state = stepper.model.new_state([info.seed])
+        self._waiting: deque[int] = deque()
+        self._counters: Counter[str] = Counter()
+        self._silence_s = math.inf
+
+    def step(self, turn: MicroTurn) -> MicroTurnOutput:
+        """Take in, run, read what came out."""
+        self._queue_texts(turn.texts)
+        result = self._stepper.step(self.inputs(turn).to(self._device), self.state)
+        floor = FLOOR_MARKERS[Marker(int(result.floor))]
+        ids = [token for token in result.text[0].tolist() if token != ABSENT]
+        parsed = self._parser.push(ids, floor, turn, result.probability[0, : len(ids)].tolist())
+        self._counters += parsed.counters
+        self._counters["text_tokens"] += len(ids)
+        audio = self._audio(result, parsed, floor)
+        return MicroTurnOutput(
+            floor=floor,
+            user_state=self._user_state(result, turn),
+            speech=parsed.speech if audio is None else _as_one(parsed.speech, floor),
+            audio=audio,
+            intents=parsed.intents,
+            delegations=parsed.delegations,
+            timers=parsed.timers,
+            counts=parsed.counts,
+            transcripts=parsed.transcripts,
+        )
+
+    def counters(self) -> dict[str, int]:
+        """Return what was malformed, left out or dropped, and the text tokens that were put out."""
+        return {name: count for name, count in self._counters.items() if count}
+
+    def close(self) -> None:
+        """Do nothing: memory is freed with the object."""
+
+    # ------------------------------------------------------------------------------------------------- inputs
+
+    def _queue_texts(self, texts: tuple[TextInput, ...]) -> None:
+        for text in texts:
+            ids = [int(SOURCE_MARKERS[text.source]), *self._vocabulary.encode(text.text), int(Marker.DONE)]
+            if len(self._waiting) + len(ids) > _MOST_WAITING:
+                self._counters["dropped_texts"] += 1
+                continue
+            self._waiting.extend(ids)
+
+    def inputs(self, turn: MicroTurn) -> StreamInputs:
+        """Return one micro-turn as tensors with one row."""
+        is_playing = turn.playback is not None and turn.playback.state is PlaybackState.PLAYING
+        there, reference, frames = torch.tensor([True]), turn.reference, self._picture(turn)
+        return StreamInputs(
+            audio=_row(turn.audio),
+            audio_present=torch.tensor([turn.audio_valid > 0]),
+            playing=torch.tensor([is_playing]),
+            reference=None if reference is None else _row(reference),
+            reference_present=None if reference is None else there,
+            frames=frames,
+            frame_present=None if frames is None else there,
+            text=self._text(),
+        )
+
+    def _picture(self, turn: MicroTurn) -> Tensor | None:
+        """Return the newest picture, [1, H, W, 3] uint8."""
+        self._counters["skipped_frames"] += max(0, len(turn.frames) - 1)
+        if not turn.frames:
+            return None
+        return torch.from_numpy(fit(turn.frames[-1].rgb, self._shape.patch_rows, self._shape.patch_columns))[None]
+
+    def _text(self) -> Tensor | None:
+        """Return the next waiting text tokens, [1, n] with ABSENT behind the last."""
+        if not self._waiting:
+            return None
+        row = torch.full((1, self._shape.text_in_tokens), ABSENT)
+        for place in range(min(len(self._waiting), self._shape.text_in_tokens)):
+            row[0, place] = self._waiting.popleft()
+        return row
+
+    # ------------------------------------------------------------------------------------------------ outputs
+
+    def _audio(self, result: StepResult, parsed: Parsed, floor: Floor) -> NDArray[np.float32] | None:
+        """Return the model's own voice; none, where it is switched on and there are words without sound."""
+        if result.audio is None or not (parsed.speech or floor in (Floor.SPEAK, Floor.BACKCHANNEL)):
+            return None
+        if floor not in (Floor.SPEAK, Floor.BACKCHANNEL):
+            return np.zeros(0, np.float32)
+        return np.asarray(result.audio[0].cpu(), np.float32)
+
+    def _user_state(self, result: StepResult, turn: MicroTurn) -> UserState:
+        """Return what the auxiliary predictions say of the person."""
+        if not turn.audio_valid:
+            return UserState.UNKNOWN
+        chance = dict(zip(AUXILIARY, torch.sigmoid(result.auxiliary[0]).tolist(), strict=True))
+        if chance["user_speaking"] >= self._config.speaking_threshold:
+            self._silence_s = 0.0
+            return UserState.SPEAKING
+        self._silence_s += len(turn.audio) / SAMPLE_RATE_HZ
+        if chance["turn_end"] >= self._config.speaking_threshold:
+            self._silence_s = math.inf
+        return UserState.PAUSING if self._silence_s < _SILENT_S else UserState.SILENT
+
+
+def _device(wanted: str) -> torch.device:
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("native.device is cuda, but torch finds no CUDA here; use auto or cpu")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _row(samples: NDArray[np.float32]) -> Tensor:
+    return torch.tensor(samples, dtype=torch.float32)[None]
+
+
+def _as_one(speech: tuple[SpeechText, ...], floor: Floor) -> tuple[SpeechText, ...]:
+    """Join what is said in one micro-turn: its sound is one piece."""
+    kind = SpeechKind.BACKCHANNEL if floor is Floor.BACKCHANNEL else SpeechKind.REPLY
+    if not speech:
+        return (SpeechText("", kind, last=False),)
+    return (SpeechText(" ".join(one.text for one in speech if one.text), speech[0].kind, last=speech[-1].last),)
