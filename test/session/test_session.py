@@ -178,6 +178,12 @@ def test_timer_comes_back_as_text_within_one_turn_when_it_is_due():
     ]
 
 
+def test_timers_are_dropped_and_counted_when_a_model_sets_no_end_of_them():
+    many = MicroTurnOutput(timers=tuple(TimerDraft(f"tea {n}", after_s=60.0) for n in range(30)))
+    _, session, _ = run(dict.fromkeys(range(5), many), 5)
+    assert session.counters["dropped_timers"] == 50
+
+
 def test_alert_is_published_and_spoken_first_when_the_model_raises_one():
     script = {
         0: MicroTurnOutput(speech=(SpeechText("a b c d e f g h"), SpeechText("later"))),

@@ -100,7 +100,8 @@ class InteractionSession:
     @property
     def counters(self) -> Counter[str]:
         """What was counted so far, the windows' and the model's counters apart."""
-        return self._counted + self._speech.counters + self._proposals.counters + self._weave.counters
+        parts = (self._speech.counters, self._proposals.counters, self._weave.counters, self._timers.counters)
+        return sum(parts, self._counted)
 
     def step(
         self,

@@ -1,10 +1,13 @@
 """Timers that the model set: each comes back as a text of its micro-turn, never more than one micro-turn late."""
 
 import heapq
+from collections import Counter
 
 from tml_ros.records import TextInput, TextSource, TimerDraft
 
 __all__ = ["Timers"]
+
+_MOST_TIMERS = 100  # more is no wish but a model that has lost its way
 
 
 class Timers:
@@ -14,12 +17,16 @@ class Timers:
     """
 
     def __init__(self) -> None:
+        self.counters: Counter[str] = Counter()
         self._waiting: list[tuple[int, int, TimerDraft]] = []
         self._number = 0
 
     def add(self, drafts: tuple[TimerDraft, ...], now_ns: int) -> None:
-        """Start timers at ``now_ns``."""
+        """Start timers at ``now_ns``; those beyond 100 that wait are dropped and counted."""
         for draft in drafts:
+            if len(self._waiting) >= _MOST_TIMERS:
+                self.counters["dropped_timers"] += 1
+                continue
             self._push(now_ns + round(draft.after_s * 1e9), draft)
 
     def due(self, end_ns: int) -> tuple[TextInput, ...]:

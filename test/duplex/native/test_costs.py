@@ -180,7 +180,7 @@ def test_fewer_weights_are_read_when_few_experts_are_asked():
 def test_memory_is_that_of_the_caches_when_a_session_is_opened(name, dtype):
     shape = SHAPES[name]
     with torch.device("meta"):
-        state = InteractionTransformer(shape).new_state([0], dtype=dtype)
+        state = InteractionTransformer(shape).to(dtype).new_state([0])
     caches = sum(tensor.nbytes for tensor in state.caches)
     assert caches == kv_bytes_per_session(shape, dtype.itemsize)
 

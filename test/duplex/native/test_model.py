@@ -219,6 +219,11 @@ def test_error_says_what_there_is_when_a_checkpoint_cannot_be_used(name, error, 
         create_model("native", {"native.checkpoint": name})
 
 
+def test_error_names_both_parameters_when_int8_shall_be_compiled():
+    with pytest.raises(ConfigError, match=r"native\.compile cannot be used with native\.precision int8"):
+        create_model("native", {"native.compile": True, "native.precision": "int8"})
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
 def test_error_names_the_parameter_when_cuda_is_wanted_and_absent():
     with pytest.raises(ConfigError, match=r"native\.device is cuda"):

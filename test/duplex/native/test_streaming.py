@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tml_ros.duplex.native.inputs import ABSENT, StreamInputs, StreamTargets
+from tml_ros.duplex.native.rotary import PERIOD
 from tml_ros.duplex.native.stepping import StepOptions, Stepper, StepResult
 from tml_ros.duplex.native.tokens import Marker
 from tml_ros.errors import ModelError
@@ -240,7 +241,8 @@ def test_steps_equal_themselves_when_hours_have_passed(tiny_model, tiny_shape, m
     inputs = made_up(tiny_shape, 1, 12)
     period = 1 << 17  # of the clock, in micro-turns: 7.3 hours
     early, late = tiny_model.new_state([1]), tiny_model.new_state([1])
-    late.turn += 40 * period
+    late.turn += 3 * period  # positions move by no multiple of the rotary period
+    assert 3 * period * tiny_shape.slots_per_turn % PERIOD
     options = replace(WAYS, temperature=0.0)
     for one, two in zip(run(tiny_model, inputs, early, options), run(tiny_model, inputs, late, options), strict=True):
         assert apart(one.floor_logits, two.floor_logits) < TOLERANCE

@@ -69,14 +69,9 @@ class Attention(nn.Module):
         Args:
             bias: [B, 1, S or 1, C], added to the scores.
         """
-        batch, heads, count, width = queries.shape
-        group = heads // self.kv_heads
-        folded = queries.reshape(batch, self.kv_heads, group * count, width)
-        if bias.shape[2] > 1:
-            bias = bias.repeat(1, 1, group, 1)
         keys, values = cache[:, : self.kv_heads], cache[:, self.kv_heads :]
-        made = F.scaled_dot_product_attention(folded, keys, values, attn_mask=bias)
-        return self.outwards(made.view(batch, heads, count, width).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        made = F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, enable_gqa=True)
+        return self.outwards(made.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
 class Block(nn.Module):

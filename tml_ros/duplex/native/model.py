@@ -53,6 +53,8 @@ class NativeModel:
     config_type = NativeConfig
 
     def __init__(self, config: NativeConfig) -> None:
+        if config.compile and config.precision == "int8":
+            raise ConfigError("native.compile cannot be used with native.precision int8; choose one of them")
         folder = locate_checkpoint(config.checkpoint)
         manifest, weights = load_checkpoint(folder, dtype=None)
         self._device = _device(config.device)

@@ -94,6 +94,7 @@ class NativeShape:
             ("stem_widths", len(self.stem_widths) == 2, "two widths"),
             ("patch_pixels", self.patch_pixels == 40, "40"),
             ("vocabulary", self.vocabulary >= len(Marker) + 256, f"at least {len(Marker) + 256} (markers and bytes)"),
+            ("experts", self.experts > 0 or not self.moe_every, "at least 1 where moe_every is"),
             ("experts_per_token", self.experts_per_token <= self.experts, f"at most experts ({self.experts})"),
             ("global_stream_tokens", self.global_stream_tokens >= self.local_stream_tokens, "at least local's"),
             ("global_sight_tokens", self.global_sight_tokens >= self.local_sight_tokens, "at least local's"),
@@ -160,7 +161,7 @@ class NativeShape:
         return layer % self.global_every == self.global_every - 1
 
 
-_MAY_BE_ZERO = {"sinks", "moe_every", "experts", "experts_per_token", "expert_width", "shared_expert_width"}
+_MAY_BE_ZERO = {"moe_every", "experts", "experts_per_token", "expert_width", "shared_expert_width"}
 
 
 def _typed(name: str, kind: Any, value: Any) -> Any:

@@ -85,7 +85,8 @@ class Stepper:
         self._places = torch.arange(model.shape.text_out_tokens + 1, device=device)[:, None].unbind()
         self._voiced = torch.tensor([Marker.SPEAK, Marker.BACKCHANNEL], device=device)
         self._extend = torch.compile(model.extend, dynamic=False) if self.options.compile else model.extend
-        self._extend_path: ExpertPath = "gather" if self.options.compile else "rows"
+        # on a GPU a look at the choice of experts would wait for it
+        self._extend_path: ExpertPath = "gather" if self.options.compile or device.type == "cuda" else "rows"
         self._graphs: tuple[StreamState, StepGraphs] | None = None
 
     def step(

@@ -1,6 +1,6 @@
 """The interaction transformer: embeddings, blocks and heads over one interleaved sequence, whole or as a stream.
 
-``forward`` runs whole conversations with known outputs. ``begin``, ``extend`` and ``finish`` run one micro-turn on a
+``forward`` runs whole conversations with known outputs. ``begin``, ``extend`` and ``speak`` run one micro-turn on a
 ``StreamState``; ``stepping`` calls them in order and chooses tokens. Both give the same numbers. It knows neither
 records nor files.
 """
@@ -28,13 +28,13 @@ from tml_ros.duplex.native.state import Ring, StreamState
 from tml_ros.duplex.native.tokens import FLOOR_MARKERS, OUTPUT_BANNED, Marker
 from tml_ros.duplex.native.vocoder import Vocoder
 
-__all__ = ["AUXILIARY", "InteractionTransformer", "Predictions"]
+__all__ = ["AUXILIARY", "InteractionTransformer", "Predictions", "Sights"]
 
 AUXILIARY = ("user_speaking", "turn_end", "speech_present")
 _FIRST_FLOOR = min(FLOOR_MARKERS)
 _CLOCK_PERIODS = 17  # the longest is 2**17 micro-turns, 7.3 hours
 _FLAGS = 4  # sound, reference, picture present; loudspeaker plays
-Sights = tuple[Tensor, Tensor]
+Sights = tuple[Tensor, Tensor]  # one tensor for each ring, the short one first
 _QUERY_TOKENS = 512  # of a block in the offline attention: bounds the memory of its bias
 
 
@@ -186,10 +186,9 @@ class InteractionTransformer(nn.Module):
 
     # -------------------------------------------------------------------------------------------------- streaming
 
-    def new_state(self, seeds: list[int], dtype: torch.dtype | None = None) -> StreamState:
-        """Allocate B sessions, one per seed. dtype: of the cache, the weights' own by default."""
-        weight = self.embedding.weight
-        batch, device, dtype = len(seeds), weight.device, dtype or weight.dtype
+    def new_state(self, seeds: list[int]) -> StreamState:
+        """Allocate B sessions, one per seed, in the precision of the weights and where they are."""
+        batch, device, dtype = len(seeds), self.embedding.weight.device, self.embedding.weight.dtype
         rings = tuple(Ring.new(self.shape, batch, device, is_global=which) for which in (False, True))
         caches = []
         for block in self.layers:
@@ -227,13 +226,11 @@ class InteractionTransformer(nn.Module):
         tokens = self._join(self._embed(inputs, heard, played, state.turn))
         began = state.written.clone()
         slots = state.admit(tokens.places.kinds, tokens.present & active[:, None])
-        sights = [_bias(ring.seen(began), tokens.x.dtype) for ring in state.rings]
-        biases = []
-        for sight, taken in zip(sights, slots, strict=True):
-            inwards = sight.scatter(3, taken[:, None, None, -1:], float("-inf"))  # inputs do not see OUT
-            biases.append(torch.cat((inwards.expand(-1, -1, tokens.x.shape[1] - 1, -1), sight), dim=2))
+        local, far = (_bias(ring.seen(began), tokens.x.dtype) for ring in state.rings)
+        count = tokens.x.shape[1]
+        biases = _before_out(local, slots[0], count), _before_out(far, slots[1], count)
         hidden = self._run(tokens.x, tokens.places.slots, state, slots, biases, path)
-        return hidden[:, -1], (sights[0], sights[1])
+        return hidden[:, -1], (local, far)
 
     def extend(
         self, token: Tensor, place: Tensor, state: StreamState, present: Tensor, sights: Sights, path: ExpertPath
@@ -252,23 +249,17 @@ class InteractionTransformer(nn.Module):
         """
         x = self.embedding(token.clamp(min=0))[:, None]
         slots = self._admit_outputs(torch.zeros_like(place), state, present[:, None], sights)
-        return self._run(x, self.layout.said.start + place, state, slots, list(sights), path)[:, 0]
+        return self._run(x, self.layout.said.start + place, state, slots, sights, path)[:, 0]
 
     def speak(self, state: StreamState, speaking: Tensor, sights: Sights, path: ExpertPath) -> Tensor:
         """Run the voice positions of the rows that speak; return their hidden states [B, V, D]."""
         tokens = self._join([self._voice(speaking)])
         slots = self._admit_outputs(tokens.places.kinds, state, tokens.present, sights)
-        count = tokens.x.shape[1]
-        biases = []
-        for sight, taken in zip(sights, slots, strict=True):
-            later = torch.ones(count, count, device=taken.device).triu(1).bool().expand(len(taken), -1, -1)
-            hidden = torch.zeros(len(taken), count, sight.shape[3], dtype=torch.bool, device=taken.device)
-            hidden.scatter_(2, taken[:, None].expand_as(later), later)
-            biases.append(torch.where(hidden[:, None], float("-inf"), sight))
+        biases = _causal(sights[0], slots[0]), _causal(sights[1], slots[1])
         return self._run(tokens.x, tokens.places.slots, state, slots, biases, path)
 
     def _admit_outputs(self, kinds: Tensor, state: StreamState, present: Tensor, sights: Sights) -> Sights:
-        """Give output tokens their slots and let what comes after see them. kinds: [S]; present: [B, S]."""
+        """Give output tokens their slots and let what comes after see them. kinds: [S]; present: [B, S] bool."""
         slots = state.admit(kinds, present)
         shown = _bias(present, sights[0].dtype)
         for sight, taken in zip(sights, slots, strict=True):
@@ -276,7 +267,7 @@ class InteractionTransformer(nn.Module):
         return slots
 
     def _run(
-        self, x: Tensor, places: Tensor, state: StreamState, slots: Sights, biases: list[Tensor], path: ExpertPath
+        self, x: Tensor, places: Tensor, state: StreamState, slots: Sights, biases: Sights, path: ExpertPath
     ) -> Tensor:
         """Run tokens [B, S, D] at places [S] of the micro-turn; return their normalised hidden states."""
         angles = self.rotary(state.turn[:, None] * self.layout.slots_per_turn + places, x.dtype)
@@ -288,6 +279,21 @@ class InteractionTransformer(nn.Module):
 def _bias(seen: Tensor, dtype: torch.dtype) -> Tensor:
     """Return what is added to scores, [B, 1, 1, C]: 0 where seen [B, C], minus infinity elsewhere."""
     return torch.zeros((), dtype=dtype, device=seen.device).where(seen, float("-inf"))[:, None, None]
+
+
+def _before_out(sight: Tensor, slots: Tensor, count: int) -> Tensor:
+    """Return the bias [B, 1, S, C] of inputs and OUT behind them, which no input sees. slots: [B, S], theirs."""
+    inwards = sight.scatter(3, slots[:, None, None, -1:], float("-inf"))
+    return torch.cat((inwards.expand(-1, -1, count - 1, -1), sight), dim=2)
+
+
+def _causal(sight: Tensor, slots: Tensor) -> Tensor:
+    """Return the bias [B, 1, S, C] of S tokens that see those before them. slots: [B, S], theirs."""
+    batch, count = slots.shape
+    later = torch.ones(count, count, dtype=torch.bool, device=slots.device).triu(1).expand(batch, -1, -1)
+    hidden = torch.zeros(batch, count, sight.shape[3], dtype=torch.bool, device=slots.device)
+    hidden = hidden.scatter(2, slots[:, None].expand_as(later), later)
+    return torch.where(hidden[:, None], float("-inf"), sight)
 
 
 @dataclass(frozen=True, slots=True)
