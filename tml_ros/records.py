@@ -187,7 +187,7 @@ class SpeechKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class SpeechText:
-    """Words to be spoken. A model may deliver an utterance in several deltas; ``last`` ends it."""
+    """Words to be spoken. A model may deliver an utterance in several deltas of whole words; ``last`` ends it."""
 
     text: str
     kind: SpeechKind = SpeechKind.REPLY

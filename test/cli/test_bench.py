@@ -56,6 +56,7 @@ def test_less_is_run_when_the_options_say_so(capsys):
     ("options", "message"),
     [
         (("--turns", "0"), "--turns and --threads must be at least 1"),
+        (("--text-tokens", "-1"), "at least 0, got 500, 1, 60 and -1"),
         (("--preset", "absent"), "no checkpoint 'absent'"),
         (("--preset", "base"), "base"),
     ],

@@ -237,6 +237,32 @@ def test_nothing_is_said_when_the_end_of_a_cut_utterance_comes():
     assert (len({piece.utterance_id for piece in pieces}), pieces[-1].last) == (1, True)
 
 
+def test_utterance_ends_when_its_end_comes_under_overload():
+    begun = MicroTurnOutput(Floor.SPEAK, speech=(SpeechText("hello there. my", last=False),))
+    over = MicroTurnOutput(Floor.SPEAK, speech=(SpeechText("friend", last=True),))
+    _, session, records = run({0: begun, 1: over}, 10, {1: TurnConditions(shorten=True)})
+    assert of(SpeechPiece, records)[-1].last
+    assert session.counters["shortened_replies"] == 1
+    assert of(SessionState, records)[-1].agent_state is AgentState.LISTENING
+
+
+def test_alert_is_spoken_when_the_model_never_ends_what_it_says():
+    stuck = MicroTurnOutput(Floor.SPEAK, speech=(SpeechText("hello there. my", last=False),))
+    alert = MicroTurnOutput(Floor.SPEAK, speech=(SpeechText("a spill", SpeechKind.ALERT, priority=255),))
+    _, _, records = run({0: stuck, 10: alert}, 14)
+    said = [(piece.kind, piece.last) for piece in of(SpeechPiece, records) if piece.window_seq >= 10]
+    assert said and {kind for kind, _ in said} == {SpeechKind.ALERT} and said[-1][1]
+
+
+def test_nothing_is_published_when_the_own_voice_ends_after_it_was_cut():
+    voice = np.full(3200, 0.1, np.float32)
+    speaks = MicroTurnOutput(Floor.SPEAK, speech=(SpeechText("hello", last=False),), audio=voice)
+    ends = MicroTurnOutput(Floor.YIELD, speech=(SpeechText("", last=True),), audio=voice[:0])
+    _, _, records = run({0: speaks, 1: ends}, 5)
+    assert len({piece.utterance_id for piece in of(SpeechPiece, records)}) == 1
+    assert [event.text for event in of(TranscriptEvent, records)] == ["hello"]
+
+
 # ------------------------------------------------------------------------------------------------------- engine
 
 

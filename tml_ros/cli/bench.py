@@ -32,10 +32,11 @@ def bench_native(options: argparse.Namespace) -> int:
         ModelError: the checkpoint cannot be used.
         MissingDependencyError: torch is not installed.
     """
-    if options.turns < 1 or options.context_s < 0 or options.threads < 1:
+    text_tokens = options.text_tokens or 0
+    if min(options.turns, options.threads) < 1 or min(options.context_s, text_tokens) < 0:
         raise ConfigError(
-            f"--turns and --threads must be at least 1 and --context-s at least 0, got {options.turns}, "
-            f"{options.threads} and {options.context_s:g}"
+            "--turns and --threads must be at least 1, --context-s and --text-tokens at least 0, got "
+            f"{options.turns}, {options.threads}, {options.context_s:g} and {text_tokens}"
         )
     try:
         from tml_ros.duplex.native.bench import BenchOptions, run_bench

@@ -182,16 +182,21 @@ class InteractionSession:
         """Queue the model's words and return their utterances."""
         if output.audio is not None:
             text = output.speech[0] if output.speech else SpeechText("", last=False)
+            if not (len(output.audio) or text.text or self._speech.has_open(text.kind)):
+                return []
             said = self._speech.say_audio(text, output.audio)
             self._conversation.on_said(said, text, turn.end_ns)
             return [said]
         utterances = []
         for speech in output.speech:
-            if not speech.text and not self._speech.has_open(speech.kind):
+            is_open = self._speech.has_open(speech.kind)
+            if not speech.text and not is_open:
                 continue  # the end of an utterance that was cut
             if conditions.shorten and speech.kind is not SpeechKind.ALERT:
                 self._counted["shortened_replies"] += 1
-                continue
+                if not (is_open and speech.last):
+                    continue
+                speech = replace(speech, text="")  # what has begun must end
             utterances.append(self._say(speech, turn))
         return utterances
 

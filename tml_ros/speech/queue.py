@@ -108,12 +108,18 @@ class UtteranceQueue:
         pieces: list[SpeechPiece] = []
         until_ns = now_ns + MICRO_TURN_NS + self._lead_ns
         while self._waiting and max(self._play_until_ns, now_ns) < until_ns:
-            piece = self._next_piece(self._waiting[0], now_ns, session_id, window_seq)
-            if piece is None:
+            first = self._waiting[0]
+            # while the model has not finished a clause, only what is more urgent goes first
+            for utterance in [first, *(u for u in self._waiting[1:] if u.head.priority > first.head.priority)]:
+                piece = self._next_piece(utterance, now_ns, session_id, window_seq)
+                if piece is not None:
+                    break
+            else:
                 break
             pieces.append(piece)
             if piece.last:
-                self._issued.append(self._waiting.pop(0))
+                self._waiting = [u for u in self._waiting if u is not utterance]
+                self._issued.append(utterance)
         return pieces
 
     def flush(self, now_ns: int) -> list[Spoken]:

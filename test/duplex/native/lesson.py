@@ -83,13 +83,13 @@ def voices(shape: NativeShape) -> torch.Tensor:
     return normalise(height.clamp(min=shape.mel_low).double(), shape)
 
 
-def train(shape: NativeShape, lesson: Lesson, weights: LossWeights) -> InteractionTransformer:
+def train(shape: NativeShape, lesson: Lesson, weights: LossWeights, steps: int = STEPS) -> InteractionTransformer:
     torch.manual_seed(0)
     model = InteractionTransformer.created(shape, seed=3).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, betas=(0.9, 0.95), weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=STEPS)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
     generator = torch.Generator().manual_seed(1)
-    for _ in range(STEPS):
+    for _ in range(steps):
         loss = losses(model, lesson.inputs, lesson.targets, weights, generator)["total"]
         optimizer.zero_grad()
         loss.backward()

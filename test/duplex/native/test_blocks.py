@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tml_ros.duplex.native import noise
 from tml_ros.duplex.native.blocks import RmsNorm
 from tml_ros.duplex.native.experts import MixtureOfExperts, balance_loss
 from tml_ros.duplex.native.noise import gumbel, normal, uniform
@@ -97,9 +98,9 @@ def test_all_experts_learn_when_the_grouped_path_is_trained(mixture):
 def test_balance_loss_is_one_when_experts_are_used_alike_and_more_when_not(mixture):
     x = torch.randn(8, 64, 16, generator=torch.Generator().manual_seed(4))
     present = torch.ones(8, 64, dtype=torch.bool)
-    balanced = balance_loss([mixture.use(x, present)])
+    balanced = balance_loss([mixture.measured(x, present)[1]])
     assert 0.99 < balanced.item() < 1.2
-    lopsided = balance_loss([mixture.use(x[:1, :1].expand(8, 64, -1), present)])
+    lopsided = balance_loss([mixture.measured(x[:1, :1].expand(8, 64, -1), present)[1]])
     assert lopsided.item() > 1.5 * balanced.item()
 
 
@@ -109,9 +110,9 @@ def test_balance_loss_evens_the_use_when_it_is_trained():
     x = torch.randn(8, 64, 16) + 2.0  # a common part that draws all tokens to the same experts
     present = torch.ones(8, 64, dtype=torch.bool)
     optimizer = torch.optim.Adam(mixture.router.parameters(), lr=0.02)
-    first = balance_loss([mixture.use(x, present)]).item()
+    first = balance_loss([mixture.measured(x, present)[1]]).item()
     for _ in range(100):
-        loss = balance_loss([mixture.use(x, present)])
+        loss = balance_loss([mixture.measured(x, present)[1]])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -122,7 +123,7 @@ def test_absent_tokens_do_not_count_when_the_use_is_measured(mixture):
     x = torch.randn(2, 10, 16, generator=torch.Generator().manual_seed(5))
     present = torch.zeros(2, 10, dtype=torch.bool)
     present[0, :4] = True
-    found, wanted = mixture.use(x, present), mixture.use(x[:1, :4], present[:1, :4])
+    found, wanted = mixture.measured(x, present)[1], mixture.measured(x[:1, :4], present[:1, :4])[1]
     assert torch.allclose(found.share, wanted.share) and torch.allclose(found.probability, wanted.probability)
 
 
@@ -142,6 +143,14 @@ def test_noise_has_the_right_moments_when_many_numbers_are_drawn():
     assert math.isclose(even.mean(), 0.5, abs_tol=0.01) and math.isclose(even.var(), 1 / 12, abs_tol=0.002)
     assert math.isclose(bell.mean(), 0, abs_tol=0.02) and math.isclose(bell.std(), 1, abs_tol=0.02)
     assert math.isclose(extreme.mean(), 0.5772, abs_tol=0.02) and torch.isfinite(extreme).all()
+
+
+@pytest.mark.parametrize("bits", [0, -1])
+def test_noise_stays_within_its_bounds_when_the_hash_is_all_zeros_or_all_ones(monkeypatch, bits):
+    monkeypatch.setattr(noise, "_mix", lambda value: torch.full_like(value, bits))
+    seed = torch.tensor([1])
+    assert 0 < uniform(seed, seed, 0, 1).item() < 1
+    assert torch.isfinite(gumbel(seed, seed, 0, 1)).all() and torch.isfinite(normal(seed, seed, 0, 1)).all()
 
 
 def test_noise_differs_when_seed_turn_or_purpose_do():

@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tml_ros.duplex.native.markup import MAX_STREAMED_TOKENS, MAX_TOKENS, MarkupParser, Parsed, encode
+from tml_ros.duplex.native.markup import (
+    MAX_QUIET_TURNS,
+    MAX_STREAMED_TOKENS,
+    MAX_TOKENS,
+    TYPED_TURNS,
+    MarkupParser,
+    Parsed,
+    encode,
+)
 from tml_ros.duplex.native.tokens import FLOOR_MARKERS, MARKER_NAMES, Marker
 from tml_ros.duplex.native.vocabulary import Vocabulary, normalise
 from tml_ros.errors import ConfigError
@@ -166,6 +174,8 @@ def test_priority_and_modality_are_those_of_the_intent_and_the_input_when_known(
     line = ids("<intent> __intent_stop_activity__ <done>")
     (heard,) = parser.push(line, Floor.LISTEN, turn()).intents
     (typed,) = parser.push(line, Floor.LISTEN, turn(1, (TextInput(0, "stop"),))).intents
+    for number in range(TYPED_TURNS):
+        parser.push([], Floor.LISTEN, turn(number))
     (due,) = parser.push(line, Floor.LISTEN, turn(2, (TextInput(0, "stop", TextSource.TIMER),))).intents
 
     assert (heard.priority, heard.source) == (255, "__unknown_agent__")
@@ -521,3 +531,45 @@ def test_fields_of_parsed_are_those_of_the_output_when_compared() -> None:
 
     names = {field.name for field in dataclasses.fields(Parsed)} - {"counters"}
     assert names <= {field.name for field in dataclasses.fields(MicroTurnOutput)}
+
+
+# ---------------------------------------------------------------------------------------------------- what never ends
+
+
+def quiet(parser: MarkupParser, turns: int) -> list[Parsed]:
+    return [parser.push([], Floor.SPEAK, turn(number)) for number in range(turns)]
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [("<say> hello there", "say"), ("<heard> hello there", "heard"), ("<intent> __intent_greet__ <slot>", "intent")],
+)
+def test_structure_ends_when_the_model_does_not_go_on_with_it(line, name) -> None:
+    parser = MarkupParser(WORDS)
+    parser.push(ids(line), Floor.SPEAK, turn())
+    after = quiet(parser, MAX_QUIET_TURNS + 5)
+    ended = [number for number, parsed in enumerate(after) if parsed.counters]
+    assert ended == [MAX_QUIET_TURNS]
+    assert after[MAX_QUIET_TURNS].counters == Counter({f"stalled_{name}": 1})
+    ends = [speech.last for speech in after[MAX_QUIET_TURNS].speech]
+    ends += [event.final for event in after[MAX_QUIET_TURNS].transcripts]
+    assert ends == ([] if name == "intent" else [True])
+    late = parser.push(ids("<done>"), Floor.SPEAK, turn(99))
+    assert not (late.intents or late.speech or late.transcripts)
+
+
+def test_structure_is_read_when_the_model_pauses_within_it() -> None:
+    parser = MarkupParser(WORDS)
+    parser.push(ids("<delegate> where is"), Floor.SPEAK, turn())
+    assert not any(parsed.counters for parsed in quiet(parser, MAX_QUIET_TURNS - 1))
+    (draft,) = parser.push(ids("the eye wash <done>"), Floor.SPEAK, turn(9)).delegations
+    assert draft.task == "where is the eye wash"
+
+
+@pytest.mark.parametrize(("turns", "modality"), [(1, "other"), (TYPED_TURNS - 1, "other"), (TYPED_TURNS + 1, "speech")])
+def test_modality_is_that_of_what_was_typed_when_the_answer_comes_later(turns, modality) -> None:
+    parser = MarkupParser(WORDS)
+    parser.push([], Floor.LISTEN, turn(0, (TextInput(0, "hello", TextSource.USER),)))
+    quiet(parser, turns - 1)
+    (draft,) = parser.push(ids("<intent> __intent_greet__ <done>"), Floor.LISTEN, turn(turns)).intents
+    assert draft.modality == modality

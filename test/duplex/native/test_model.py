@@ -16,6 +16,7 @@ from tml_ros.duplex.native.checkpoint import save_checkpoint
 from tml_ros.duplex.native.dmel import AUDIO_TAIL
 from tml_ros.duplex.native.model import NativeModel
 from tml_ros.duplex.native.tokens import Marker
+from tml_ros.duplex.native.vocoder import DELAY_SAMPLES
 from tml_ros.duplex.protocol import SessionInfo
 from tml_ros.duplex.registry import available_models, create_model
 from tml_ros.errors import ConfigError, ModelError
@@ -111,12 +112,23 @@ def test_floor_is_yielded_when_it_is_typed(checkpoint, lesson):
     assert [output.floor for output in made][2:4] == [Floor.HOLD, Floor.YIELD]
 
 
-def test_own_voice_comes_in_step_with_the_floor_when_it_is_switched_on(checkpoint, lesson):
+def test_own_voice_lasts_as_long_as_the_floor_when_it_is_switched_on(checkpoint, lesson):
     _, made = outputs(checkpoint, turns(lesson, 1), voice=True)
     sizes = [None if output.audio is None else len(output.audio) for output in made]
-    assert sizes == [None] * 4 + [3200, 3200] + [None] * 2
-    assert all(output.audio.dtype == np.float32 and np.abs(output.audio).max() <= 1 for output in made[4:6])
-    assert [len(output.speech) for output in made[4:6]] == [1, 1]
+    assert sizes == [None] * 4 + [3200, 3200, DELAY_SAMPLES, None]
+    assert all(output.audio.dtype == np.float32 and np.abs(output.audio).max() <= 1 for output in made[4:7])
+    said = [(speech.text, speech.kind, speech.last) for output in made for speech in output.speech]
+    words = " ".join(text for text, _, _ in said if text)
+    assert words == "yes go on" and {kind for _, kind, _ in said} == {SpeechKind.REPLY}
+    assert [last for _, _, last in said] == [False, False, True]
+    assert np.abs(made[6].audio).max() > 0  # the vocoder is 20 ms behind
+
+
+def test_own_voice_becomes_one_utterance_that_ends_when_it_is_published(checkpoint, lesson, tmp_path):
+    bag = tone_bag(tmp_path / "bag", lesson.inputs.audio[1].flatten().numpy())
+    values = {"model": "native", "native.checkpoint": str(checkpoint), "native.voice": True}
+    (utterance,) = play(bag, ReplayOptions(values=values)).log.utterances
+    assert utterance.text == "yes go on" and not utterance.interrupted
 
 
 def test_outputs_are_the_same_when_a_session_is_opened_again(checkpoint, lesson):
@@ -151,25 +163,48 @@ def test_lesson_is_still_known_when_weights_are_rounded(checkpoint, lesson, prec
 # ------------------------------------------------------------------------------------------------------ what goes in
 
 
-def test_long_text_waits_for_later_micro_turns_when_it_does_not_fit(checkpoint, tiny_shape):
-    stream = opened(checkpoint)
-    line = TextInput(T0, "bring me the blue beaker from the table please", TextSource.BACKGROUND)
-    first = MicroTurn(0, T0, T0 + MICRO_TURN_NS, np.zeros(3200, np.float32), 1.0, texts=(line,))
-    stream._queue_texts(first.texts)
-    taken = []
-    while (row := stream.inputs(replace(first, texts=())).text) is not None:
-        assert row.shape == (1, tiny_shape.text_in_tokens)
-        taken += [token for token in row[0].tolist() if token >= 0]
-    assert (taken[0], taken[-1]) == (Marker.BACKGROUND, Marker.DONE)
-    assert stream._vocabulary.decode(taken[1:-1]) == line.text
+def texts(*lines: tuple[str, TextSource]) -> MicroTurn:
+    """Return a micro-turn with text and silence."""
+    made = tuple(TextInput(T0, text, source) for text, source in lines)
+    return MicroTurn(0, T0, T0 + MICRO_TURN_NS, np.zeros(3200, np.float32), 1.0, texts=made)
 
 
-def test_text_is_refused_and_counted_when_too_much_of_it_waits(checkpoint):
+def taken_in(stream, turn: MicroTurn) -> list[int]:
+    """Return all text tokens that go in from a micro-turn on."""
+    ids, row = [], stream.inputs(turn).text
+    while row is not None:
+        ids += [token for token in row[0].tolist() if token >= 0]
+        row = stream.inputs(replace(turn, texts=())).text
+    return ids
+
+
+def test_long_text_waits_for_later_micro_turns_when_it_does_not_fit(checkpoint, tiny_shape, vocabulary):
+    line = "bring me the blue beaker from the table please"
+    stream, turn = opened(checkpoint), texts((line, TextSource.BACKGROUND))
+    assert stream.inputs(replace(turn, texts=())).text is None
+    ids = taken_in(stream, turn)
+    assert len(ids) > tiny_shape.text_in_tokens
+    assert (ids[0], vocabulary.decode(ids[1:-1]), ids[-1]) == (Marker.BACKGROUND, line, Marker.DONE)
+
+
+def test_person_is_heard_first_when_much_text_waits(checkpoint, vocabulary):
+    report = ("a long report that takes many micro-turns to tell " * 8, TextSource.BACKGROUND)
+    timers = [("tea is ready", TextSource.TIMER)] * 50
     stream = opened(checkpoint)
-    many = tuple(TextInput(T0, "one two three " * 100) for _ in range(20))
-    turn = MicroTurn(0, T0, T0 + MICRO_TURN_NS, np.zeros(3200, np.float32), 1.0, texts=many)
-    stream.step(turn)
+    stream.inputs(texts(report, *timers))  # the report has begun
+    ids = taken_in(stream, texts(("stop", TextSource.USER)))
+    order = [token for token in ids if token in (Marker.BACKGROUND, Marker.USER, Marker.TIMER_DUE)]
+    assert order == [Marker.USER, Marker.TIMER_DUE]  # what has begun is finished first, and a timer waits once
+    assert stream.step(texts()).floor in Floor and stream.counters()["repeated_texts"] == 49
+
+
+def test_text_is_dropped_and_counted_when_too_much_of_it_waits_but_not_that_of_the_person(checkpoint):
+    stream = opened(checkpoint)
+    many = [(f"{n} one two three " * 100, TextSource.BACKGROUND) for n in range(9)]
+    stream.inputs(texts(*many))
     assert stream.counters()["dropped_texts"] > 0
+    ids = taken_in(stream, texts(("stop", TextSource.USER)))
+    assert ids.index(Marker.USER) < ids.index(Marker.BACKGROUND)
 
 
 def test_newest_picture_is_seen_and_the_others_counted_when_several_come(checkpoint):
@@ -217,11 +252,6 @@ def test_warning_names_the_parameter_when_a_checkpoint_is_not_trained(caplog):
 def test_error_says_what_there_is_when_a_checkpoint_cannot_be_used(name, error, message):
     with pytest.raises(error, match=message):
         create_model("native", {"native.checkpoint": name})
-
-
-def test_error_names_both_parameters_when_int8_shall_be_compiled():
-    with pytest.raises(ConfigError, match=r"native\.compile cannot be used with native\.precision int8"):
-        create_model("native", {"native.compile": True, "native.precision": "int8"})
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")

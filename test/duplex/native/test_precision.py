@@ -21,12 +21,12 @@ def weight_bytes(module: torch.nn.Module) -> int:
 
 
 @pytest.mark.parametrize(("precision", "most"), [("float32", 1e-5), ("bfloat16", 0.1), ("int8", 0.1)])
-def test_floor_is_nearly_the_same_when_weights_are_prepared(learned_model, lesson, precision, most):
-    inputs = lesson.inputs.rows(1, 2)
-    exact, prepared = logits(learned_model, inputs), prepare(copy.deepcopy(learned_model), precision)
+def test_floor_is_nearly_the_same_when_weights_are_prepared(tiny_model, tiny_shape, made_up, precision, most):
+    # whether what was learned survives rounding, test_model.py asks
+    inputs = made_up(tiny_shape, 1, 1)
+    exact, prepared = logits(tiny_model, inputs), prepare(copy.deepcopy(tiny_model), precision)
     found = logits(prepared, inputs)
     assert (found - exact).abs().max() < most * exact.abs().max()
-    assert torch.equal(found.argmax(-1), exact.argmax(-1))
     assert torch.isfinite(found).all()
 
 
@@ -64,7 +64,10 @@ def test_groups_are_as_one_by_one_when_experts_are_int8():
     source = torch.Generator().manual_seed(0)
     bank, x = Int8Bank(torch.randn(3, 8, 16, generator=source)), torch.randn(6, 16, generator=source)
     ends = torch.tensor([2, 2, 6], dtype=torch.int32)  # the second expert has nothing to do
-    assert torch.equal(bank.groups(x, ends), torch.cat((bank.one(x[:2], 0), bank.one(x[2:], 2))))
+    wanted = torch.cat((bank.one(x[:2], 0), bank.one(x[2:], 2)))
+    assert torch.equal(bank.groups(x, ends), wanted)
+    each = bank.each(x, torch.tensor([0, 0, 2, 2, 2, 2]))  # whose activations are not rounded
+    assert (each - wanted).abs().max() < 0.02 * wanted.abs().max()
 
 
 def test_row_is_the_same_when_weights_are_int8_and_its_neighbours_differ(tiny_shape, made_up):

@@ -6,10 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tml_ros.duplex.native import graphs
 from tml_ros.duplex.native.graphs import StepGraphs, everything_there
 from tml_ros.duplex.native.inputs import ABSENT, StreamInputs, StreamTargets
 from tml_ros.duplex.native.stepping import StepOptions, Stepper
 from tml_ros.duplex.native.tokens import FLOOR_MARKERS, OUTPUT_BANNED, Marker
+from tml_ros.duplex.native.vocoder import DELAY_SAMPLES
+from tml_ros.errors import ModelError
 
 
 def steps(model, inputs, options: StepOptions, seeds=(1,)):
@@ -58,6 +61,50 @@ def test_recorded_steps_are_the_same_when_there_is_a_gpu(tiny_model, tiny_shape,
     assert state.turn.tolist() == [20, 20]
 
 
+class Replayed:
+    """Stands for a CUDA graph: runs again, and leaves what comes of it where it was the first time."""
+
+    def __init__(self, run) -> None:
+        self._run, self.made = run, run()
+
+    def replay(self) -> None:
+        for old, new in zip(flat(self.made), flat(self._run()), strict=True):
+            old.copy_(new)
+
+
+def flat(tensors) -> list[torch.Tensor]:
+    return [tensors] if isinstance(tensors, torch.Tensor) else [one for part in tensors for one in flat(part)]
+
+
+def record(run):
+    graph = Replayed(run)
+    return graph, graph.made
+
+
+def test_recorded_steps_are_the_same_when_recordings_are_played_on_a_cpu(tiny_model, tiny_shape, made_up, monkeypatch):
+    # all but the recording itself: fixed places, copies, the order of the passes
+    monkeypatch.setattr(graphs, "_record", record)
+    inputs, options = made_up(tiny_shape, 2, 12), StepOptions(deterministic=False, voice=True, temperature=1.0)
+    wanted, plain = steps(tiny_model, inputs, options, (1, 2))
+    found, state = steps(tiny_model, inputs, replace(options, cuda_graphs=True), (1, 2))
+    for one, two in zip(found, wanted, strict=True):
+        assert torch.equal(one.text, two.text)
+        assert torch.allclose(one.floor_logits, two.floor_logits, rtol=1e-4, atol=1e-5)
+        assert torch.allclose(one.audio, two.audio, rtol=1e-4, atol=1e-4)
+    assert torch.equal(state.turn, plain.turn) and torch.equal(state.written, plain.written)
+
+
+def test_every_input_has_its_own_memory_when_nothing_is_there():
+    silent = StreamInputs.silent(2)
+    assert silent.audio_present.data_ptr() != silent.playing.data_ptr()
+
+
+def test_error_says_how_much_text_fits_when_there_is_more(tiny_model, tiny_shape):
+    text = torch.full((1, tiny_shape.text_in_tokens + 1), 40)
+    with pytest.raises(ModelError, match="takes in 8 text tokens, got 9"):
+        Stepper(tiny_model).step(replace(StreamInputs.silent(1), text=text), tiny_model.new_state([1]))
+
+
 @pytest.mark.parametrize("count", [0, 3, 6])
 def test_as_many_tokens_come_as_are_asked_for_when_their_number_is_fixed(tiny_model, tiny_shape, made_up, count):
     made, _ = steps(tiny_model, made_up(tiny_shape, 1, 3), StepOptions(text_tokens=count))
@@ -98,5 +145,8 @@ def test_voice_is_silent_when_the_floor_does_not_speak(tiny_model, tiny_shape, m
     known = StreamTargets(torch.tensor([[Marker.SPEAK, Marker.LISTEN]]), text)
     loud, quiet = (stepper.step(inputs.turn(t), state, forced=known.turn(t)) for t in range(2))
     assert loud.audio.abs().max() > 0 and loud.audio.shape == (1, 3200)
-    assert quiet.audio.abs().max() == 0 and (quiet.mel == quiet.mel.min()).all()
+    assert quiet.audio[:, :DELAY_SAMPLES].abs().max() > 0  # the end of what was said before
+    assert quiet.audio[:, DELAY_SAMPLES:].abs().max() == 0
+    quieter = stepper.step(inputs.turn(1), state, forced=known.turn(1))
+    assert quieter.audio.abs().max() == 0 and (quiet.mel == quiet.mel.min()).all()
     assert not math.isclose(loud.mel.std().item(), 0)

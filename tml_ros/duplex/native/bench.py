@@ -1,4 +1,4 @@
-"""Time the native model as a robot runs it: micro-turn by micro-turn, through ``DuplexStream.step``, in real sizes.
+"""Time the native model on a CPU as a robot runs it: micro-turn by micro-turn, through ``DuplexStream.step``.
 
 Every figure comes from one run in one process, so that ratios mean something on a machine whose speed drifts. The
 inputs are noise and random pictures: they cost what real ones cost. It knows no command line.
@@ -31,6 +31,7 @@ DEADLINE_MS = 200.0
 _WARM_UP_TURNS = 20
 _PICTURES = 16
 _NAIVE_RUNS = 3
+_PAIRED_TURNS = 500
 _EDGE_TURNS = 1000  # first and last micro-turns that growth compares
 
 
@@ -76,10 +77,7 @@ def run_bench(options: BenchOptions, progress: Callable[[int, int], None] | None
     stored = _stored(stream)
     times = []
     for index in range(before, before + options.turns):
-        turn = turns.take(index)
-        began = time.perf_counter()
-        stream.step(turn)
-        times.append((time.perf_counter() - began) * 1e3)
+        times.append(_time_step(stream, turns.take(index)))
         if progress is not None:
             progress(index, before + options.turns)
     figures = _summary(times) | {
@@ -89,6 +87,8 @@ def run_bench(options: BenchOptions, progress: Callable[[int, int], None] | None
         "resident_growth": _resident_bytes() / memory,
         "state_mb": stream.state.bytes / 1e6,
     }
+    if options.turns >= 2 * _EDGE_TURNS:
+        figures["paired_growth"] = _pair(stream, model.open(SessionInfo("fresh", 0)), turns, before)
     if options.naive:
         figures |= _compare(model, turns, before, figures["p50_ms"])
     return _describe(options, model) | figures
@@ -102,6 +102,7 @@ def _config(options: BenchOptions, folder: Path) -> NativeConfig:
         checkpoint = folder / checkpoint.name
     return NativeConfig(
         checkpoint=str(checkpoint),
+        device="cpu",
         precision=options.precision,
         threads=options.threads,
         compile=options.compile,
@@ -138,6 +139,25 @@ def _summary(times: list[float]) -> dict[str, Any]:
         "edge_turns": edge,
         "time_growth": statistics.median(times[-edge:]) / statistics.median(times[:edge]) if edge else None,
     }
+
+
+def _time_step(stream: NativeStream, turn: MicroTurn) -> float:
+    began = time.perf_counter()
+    stream.step(turn)
+    return (time.perf_counter() - began) * 1e3
+
+
+def _pair(old: NativeStream, fresh: NativeStream, turns: _Turns, context: int) -> float:
+    """Return how much longer an old session takes than a fresh one with its windows full, taking turns.
+
+    The speed of a shared machine drifts in an hour; it does not between two steps.
+    """
+    for index in range(context):
+        fresh.step(turns.take(index))
+    pairs = [
+        (_time_step(old, turns.take(index)), _time_step(fresh, turns.take(index))) for index in range(_PAIRED_TURNS)
+    ]
+    return statistics.median(one for one, _ in pairs) / statistics.median(two for _, two in pairs)
 
 
 def _compare(model: NativeModel, turns: _Turns, count: int, step_ms: float) -> dict[str, Any]:

@@ -119,8 +119,10 @@ class Block(nn.Module):
         """
         x = x + attend(self.attention, *self.attention.project(self.attention_norm(x), angles))
         ready = self.forward_norm(x)
-        use = self.feed_forward.use(ready, present) if isinstance(self.feed_forward, MixtureOfExperts) else None
-        return x + self._feed(ready, "grouped"), use
+        if isinstance(self.feed_forward, MixtureOfExperts):
+            made, use = self.feed_forward.measured(ready, present)
+            return x + made, use
+        return x + self.feed_forward(ready), None
 
     def _feed(self, x: Tensor, path: ExpertPath) -> Tensor:
         if isinstance(self.feed_forward, MixtureOfExperts):

@@ -39,7 +39,6 @@ __all__ = [
     "check_checkpoint",
     "fill",
     "load_checkpoint",
-    "load_weights",
     "locate_checkpoint",
     "make_untrained",
     "read_manifest",
@@ -169,18 +168,6 @@ def load_checkpoint(
     return manifest, state
 
 
-def load_weights(folder: Path, module: nn.Module) -> CheckpointManifest:
-    """Copy the weights of a checkpoint into a module, in the module's own type and place.
-
-    Raises:
-        ModelError: as ``load_checkpoint`` and ``fill``.
-        ConfigError: as ``read_manifest``.
-    """
-    manifest, state = load_checkpoint(folder, dtype=None)
-    fill(module, state, folder)
-    return manifest
-
-
 def fill(module: nn.Module, state: Mapping[str, Tensor], folder: Path) -> None:
     """Copy tensors into a module, in the module's own type and place. folder: what a message names.
 
@@ -198,7 +185,7 @@ def check_checkpoint(folder: Path) -> CheckpointManifest:
     """Check all that can be checked: every file, and that weights, if there are any, fit a model of this shape.
 
     Raises:
-        ModelError: as ``verify_files`` and ``load_weights``.
+        ModelError: as ``verify_files``, ``load_checkpoint`` and ``fill``.
         ConfigError: as ``read_manifest``.
     """
     from tml_ros.duplex.native.transformer import InteractionTransformer  # a manifest alone does not need the model

@@ -1,7 +1,7 @@
 """What a shape costs: parameters, floating-point operations, memory of keys and values; computed, nothing is measured.
 
 Blocks and tables are counted by formula, so that a shape of any size takes no time; the few small networks around
-them XX
+them are built without memory and counted.
 
 Operations are multiplications and additions of matrix products, a multiply-add as two: projections, attention scores
 and values over what is visible, router, the experts that are used, logits. Left out are norms, softmax, rotary
@@ -24,6 +24,8 @@ from tml_ros.duplex.native.flow import FlowHead
 from tml_ros.duplex.native.patches import PatchStem
 from tml_ros.duplex.native.shape import FRAMES_PER_TURN, NativeShape
 from tml_ros.duplex.native.state import Ring
+from tml_ros.duplex.native.tokens import FLOOR_MARKERS
+from tml_ros.duplex.native.transformer import AUXILIARY, CLOCK_FEATURES
 from tml_ros.duplex.native.vocoder import Vocoder
 
 __all__ = [
@@ -41,10 +43,7 @@ __all__ = [
 
 _META = torch.device("meta")
 _FULL = 1 << 40  # tokens of a context that fills every window
-_CLOCK_FEATURES = 38  # of the clock's position: 17 periods as sine and cosine, 4 flags
 _SPECTRUM_BINS, _SOUND_STREAMS = 257, 2  # of the log-mel; microphone and reference, each has one
-_AUXILIARY = 3
-_FLOORS = 5
 _STEM_PIXELS, _STEM_FINE, _STEM_COARSE = 1600, 100, 25  # of a patch of 40x40: pixels, and products of each layer
 
 
@@ -102,7 +101,7 @@ def parameter_count(shape: NativeShape) -> Parameters:
         "shared experts": mixtures * 3 * shape.width * shape.shared_expert_width,
         "routers": mixtures * shape.experts * shape.width,
         "norms": (2 * shape.layers + 1) * shape.width,
-        "clock and auxiliary": (_CLOCK_FEATURES + 1) * shape.width + _AUXILIARY * (shape.width + 1),
+        "clock and auxiliary": (CLOCK_FEATURES + 1) * shape.width + len(AUXILIARY) * (shape.width + 1),
         "sound and sight": _weights(MelTokens, shape) + _weights(PatchStem, shape),
         "voice": shape.voice_tokens * shape.width + _weights(FlowHead, shape) + _weights(Vocoder, shape),
     }
@@ -181,9 +180,9 @@ def flops_per_turn(
     seen = shape.sight_tokens if sees else 0
     tokens = seen + shape.audio_tokens + text_in + 3 + text_out + (shape.voice_tokens if speaks else 0)
     each = flops_per_token(shape, context_stream_tokens, context_sight_tokens, logits=False)
-    asked = min(text_out + 1, shape.text_out_tokens) * shape.vocabulary + _FLOORS + _AUXILIARY
+    asked = min(text_out + 1, shape.text_out_tokens) * shape.vocabulary + len(FLOOR_MARKERS) + len(AUXILIARY)
     spectra = _SOUND_STREAMS * FRAMES_PER_TURN * _SPECTRUM_BINS * shape.mel_channels
-    projected = (FRAMES_PER_TURN * shape.mel_width + _CLOCK_FEATURES) * shape.width
+    projected = (FRAMES_PER_TURN * shape.mel_width + CLOCK_FEATURES) * shape.width
     return TurnFlops(
         tokens=tokens,
         blocks=tokens * each,

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tml_ros.duplex.native.shape import FRAMES_PER_TURN, HOP_SAMPLES, MEL_WINDOW_SAMPLES, NativeShape
+from tml_ros.duplex.native.state import keep
 from tml_ros.records import SAMPLE_RATE_HZ
 
 __all__ = ["AUDIO_TAIL", "REFERENCE_TAIL", "LogMel", "MelTokens", "denormalise", "normalise", "quantise", "tail_shapes"]
@@ -75,7 +76,7 @@ class LogMel(nn.Module):
         tail = tails[key]
         samples = _harmless(audio, present)
         log_mel = self._measure(torch.cat((tail, samples), 1))
-        tail.copy_(torch.where(active[:, None], samples[:, -_TAIL_SAMPLES:], tail))
+        keep(tail, samples[:, -_TAIL_SAMPLES:], active)
         return log_mel
 
     def _measure(self, samples: Tensor) -> Tensor:

@@ -90,14 +90,16 @@ class MixtureOfExperts(nn.Module):
             made = run(x.flatten(0, 1), weights.flatten(0, 1), experts.flatten(0, 1)).view_as(x)
         return made if self.shared is None else made + self.shared(x)
 
-    def use(self, x: Tensor, present: Tensor) -> RouterUse:
-        """Return how the tokens x [B, S, D] that are present [B, S] use the experts."""
-        _, experts, probability = self._route(x)
+    def measured(self, x: Tensor, present: Tensor) -> tuple[Tensor, RouterUse]:
+        """Map [B, S, D] for training, and say how the tokens that are present [B, S] use the experts."""
+        weights, experts, probability = self._route(x)
+        made = self._sorted(x.flatten(0, 1), weights.flatten(0, 1), experts.flatten(0, 1)).view_as(x)
         there = present[..., None].to(probability.dtype)
         total = there.sum().clamp(min=1.0)
         chosen = F.one_hot(experts, self.experts).sum(-2).to(probability.dtype)
         share = (chosen * there).sum((0, 1)) / (total * self.chosen)
-        return RouterUse(share, (probability * there).sum((0, 1)) / total)
+        use = RouterUse(share, (probability * there).sum((0, 1)) / total)
+        return made if self.shared is None else made + self.shared(x), use
 
     def _route(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return weights [B, S, k], experts [B, S, k] and the probability of every expert [B, S, E]."""

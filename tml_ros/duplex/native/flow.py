@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tml_ros.duplex.native.shape import FRAMES_PER_TURN, NativeShape
+from tml_ros.duplex.native.state import keep
 
 __all__ = ["SILENCE", "FlowHead"]
 
@@ -159,7 +160,7 @@ class FlowHead(nn.Module):
         """
         above = tails[_CONTEXT]
         mel, after = self._turn(condition, noise, above, speaking)
-        above.copy_(torch.where(active[:, None, None], after, above))
+        keep(above, after, active)
         return mel
 
     @torch.no_grad()
@@ -167,7 +168,7 @@ class FlowHead(nn.Module):
         """Do what ``step`` does where no row speaks, without running the network."""
         above = tails[_CONTEXT]
         mel = above.new_full((len(above), FRAMES_PER_TURN, self.mel_channels), SILENCE)
-        above.copy_(torch.where(active[:, None, None], self._slide(above, mel), above))
+        keep(above, self._slide(above, mel), active)
         return mel
 
     def _turn(self, condition: Tensor, noise: Tensor, above: Tensor, speaking: Tensor) -> tuple[Tensor, Tensor]:

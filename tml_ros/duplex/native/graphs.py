@@ -32,7 +32,7 @@ class StepGraphs:
         before = state.snapshot()
         device, batch = model.embedding.weight.device, state.batch
         none = torch.zeros(batch, dtype=torch.bool, device=device)
-        self._inputs = everything_there(StreamInputs.silent(batch, device=device), model)
+        self._inputs = everything_there(StreamInputs.silent(batch, device=device), model).copied()
         self._active, self._present, self._speaking = none.clone(), none.clone(), none.clone()
         self._token, self._place = torch.zeros(batch, dtype=torch.int64, device=device), none.new_zeros(1).long()
         self._model = model

@@ -37,8 +37,7 @@ class StreamInputs:
     def silent(cls, *leading: int, device: torch.device | str = "cpu") -> "StreamInputs":
         """Return inputs without sound, sight or text. leading: B, or B and T."""
         audio = torch.zeros(*leading, 3200, device=device)
-        nothing = torch.zeros(leading, dtype=torch.bool, device=device)
-        return cls(audio, nothing, nothing)
+        return cls(audio, *(torch.zeros(leading, dtype=torch.bool, device=device) for _ in range(2)))
 
     def played(self) -> tuple[Tensor, Tensor]:
         """Return the reference and where it is there; silence that is nowhere there when it is absent."""
@@ -67,6 +66,10 @@ class StreamInputs:
     def to(self, device: torch.device | str) -> "StreamInputs":
         """Return the inputs on a device."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def copied(self) -> "StreamInputs":
+        """Return the inputs in tensors of their own, each with its own memory."""
+        return self._map(torch.Tensor.clone)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> "StreamInputs":
         return StreamInputs(**_changed(self, change))

@@ -68,7 +68,8 @@ def _auxiliary_loss(predictions: Predictions, targets: StreamTargets) -> Tensor:
     if targets.auxiliary is None:
         return predictions.auxiliary.new_zeros(())
     known = ~targets.auxiliary.isnan()
-    return F.binary_cross_entropy_with_logits(predictions.auxiliary[known], targets.auxiliary[known])
+    off = F.binary_cross_entropy_with_logits(predictions.auxiliary[known], targets.auxiliary[known], reduction="sum")
+    return off / known.sum().clamp(min=1)
 
 
 def _flow_loss(

@@ -45,6 +45,10 @@ MAX_TOKENS = 96
 """Longest structure, its closing marker included."""
 MAX_STREAMED_TOKENS = 512
 """Longest <say> or <heard>."""
+MAX_QUIET_TURNS = 10
+"""Longest pause within a structure, 2 s: one that the model does not go on with would stay open for ever."""
+TYPED_TURNS = 25
+"""For so long, 5 s, what the model proposes is taken for an answer to what was typed."""
 MAX_TIMER_S = 86_400.0
 MIN_REPEAT_S = 1.0
 MAX_COUNT = 1_000_000
@@ -83,6 +87,7 @@ class _Open:
     said: int = 0  # bytes that were put out
     is_said: bool = False  # whether any words were
     tokens: int = 0
+    quiet: int = 0  # micro-turns since its last token
     log_probability: float = 0.0
 
     @property
@@ -97,10 +102,14 @@ class _Open:
 
 @dataclass(slots=True)
 class MarkupState:
-    """What a parser keeps between micro-turns. skipping: up to <done> or the next structure, everything is ignored."""
+    """What a parser keeps between micro-turns.
+
+    skipping: up to <done> or the next structure, everything is ignored. untyped: micro-turns since somebody typed.
+    """
 
     open: _Open | None = None
     skipping: bool = False
+    untyped: int = TYPED_TURNS
 
 
 class MarkupParser:
@@ -142,10 +151,10 @@ class MarkupParser:
             ValueError: there are not as many probabilities as ids.
         """
         push = _Push(self._vocabulary, self._specs, self._state, floor, turn)
-        push.check_floor()
+        push.check_open()
         for token, probability in zip(ids, probabilities or [1.0] * len(ids), strict=True):
             push.take(token, probability)
-        push.stream()
+        push.stream(has_tokens=len(ids) > 0)
         return push.parsed()
 
 
@@ -177,9 +186,14 @@ class _Push:
             counters=self._counters,
         )
 
-    def check_floor(self) -> None:
-        """End an open utterance when the robot no longer has the floor."""
+    def check_open(self) -> None:
+        """End what the model does not go on with, and an open utterance when the robot no longer has the floor."""
+        is_typed = any(text.source is TextSource.USER for text in self._turn.texts)
+        self._state.untyped = 0 if is_typed else min(self._state.untyped + 1, TYPED_TURNS)
         one = self._state.open
+        if one is not None and one.quiet >= MAX_QUIET_TURNS:
+            self._break_off(f"stalled_{one.name}")
+            one = None
         if one is not None and one.marker is Marker.SAY and self._floor in _SILENT:
             self._break_off("cut_say", keeps_end=False)
 
@@ -195,9 +209,11 @@ class _Push:
         else:
             self._counters["stray_text" if self._vocabulary.is_piece(token) else "stray_marker"] += 1
 
-    def stream(self) -> None:
+    def stream(self, *, has_tokens: bool) -> None:
         """Put out the words that have become whole."""
         one = self._state.open
+        if one is not None:
+            one.quiet = 0 if has_tokens else one.quiet + 1
         if one is None or one.marker not in _STREAMED:
             return
         text = bytes(one.parts[0][1])
@@ -218,8 +234,7 @@ class _Push:
             self._state.skipping = True
             return
         kind = SpeechKind.BACKCHANNEL if self._floor is Floor.BACKCHANNEL else SpeechKind.REPLY
-        is_typed = any(text.source is TextSource.USER for text in self._turn.texts)
-        modality = "other" if is_typed else "speech"
+        modality = "other" if self._state.untyped < TYPED_TURNS else "speech"
         self._state.open = _Open(marker, kind, modality, self._turn.start_ns, [(marker, bytearray())])
 
     def _go_on(self, one: _Open, token: int, probability: float) -> None:

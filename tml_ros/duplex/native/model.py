@@ -6,7 +6,8 @@ is dropped and counted, and what may be done with the rest, the session decides.
 
 import logging
 import math
-from collections import Counter, deque
+from collections import Counter
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,13 +17,15 @@ from torch import Tensor
 from tml_ros.duplex.native.checkpoint import TOKENIZER, fill, load_checkpoint, locate_checkpoint
 from tml_ros.duplex.native.config import NativeConfig
 from tml_ros.duplex.native.inputs import ABSENT, StreamInputs
-from tml_ros.duplex.native.markup import MarkupParser, Parsed
+from tml_ros.duplex.native.markup import MarkupParser
 from tml_ros.duplex.native.patches import fit
-from tml_ros.duplex.native.precision import prepare
+from tml_ros.duplex.native.precision import Precision, prepare
 from tml_ros.duplex.native.stepping import StepOptions, Stepper, StepResult
+from tml_ros.duplex.native.texts import TextQueue
 from tml_ros.duplex.native.tokens import FLOOR_MARKERS, SOURCE_MARKERS, Marker
 from tml_ros.duplex.native.transformer import AUXILIARY, InteractionTransformer
 from tml_ros.duplex.native.vocabulary import Vocabulary
+from tml_ros.duplex.native.vocoder import DELAY_SAMPLES
 from tml_ros.duplex.protocol import SessionInfo
 from tml_ros.errors import ConfigError
 from tml_ros.intents.file import load_intents
@@ -34,14 +37,13 @@ from tml_ros.records import (
     PlaybackState,
     SpeechKind,
     SpeechText,
-    TextInput,
+    TextSource,
     UserState,
 )
 from tml_ros.resources import locate
 
 __all__ = ["NativeModel", "NativeStream"]
 
-_MOST_WAITING = 4096  # text tokens that wait for their micro-turn
 _SILENT_S = 0.6  # without speech the person pauses for so long, then is silent
 _log = logging.getLogger(__name__)
 
@@ -53,8 +55,6 @@ class NativeModel:
     config_type = NativeConfig
 
     def __init__(self, config: NativeConfig) -> None:
-        if config.compile and config.precision == "int8":
-            raise ConfigError("native.compile cannot be used with native.precision int8; choose one of them")
         folder = locate_checkpoint(config.checkpoint)
         manifest, weights = load_checkpoint(folder, dtype=None)
         self._device = _device(config.device)
@@ -67,19 +67,23 @@ class NativeModel:
         self._config = config
         self._vocabulary = Vocabulary.load(folder / TOKENIZER)
         self._specs = load_intents(locate(config.intents_file or "config/intents.yaml")).intents
-        self._model = prepare(model.to(self._device), config.precision)  # type: ignore[arg-type]
         options = StepOptions(
             temperature=config.temperature,
             voice=config.voice,
             compile=config.compile,
             cuda_graphs=config.cuda_graphs and self._device.type == "cuda",
         )
-        self.stepper = Stepper(self._model, options)
+        self.stepper = Stepper(prepare(model.to(self._device), cast(Precision, config.precision)), options)
+        if config.compile:  # now, and not in the first micro-turn
+            self.stepper.step(StreamInputs.silent(1, device=self._device), self.stepper.model.new_state([0]))
 
     def open(self, info: SessionInfo) -> "NativeStream":
         """Begin a session: a state of its own on the shared weights."""
+        stepper = self.stepper
+        if stepper.options.cuda_graphs:  # recordings belong to one state
+            stepper = Stepper(stepper.model, stepper.options)
         parser = MarkupParser(self._vocabulary, self._specs)
-        return NativeStream(self._config, self.stepper, self._vocabulary, parser, info, self._device)
+        return NativeStream(self._config, stepper, self._vocabulary, parser, info)
 
     def close(self) -> None:
         """Do nothing: memory is freed with the object."""
@@ -95,33 +99,32 @@ class NativeStream:
         vocabulary: Vocabulary,
         parser: MarkupParser,
         info: SessionInfo,
-        device: torch.device,
     ) -> None:
         self._config = config
         self._stepper = stepper
         self._shape = stepper.model.shape
         self._vocabulary = vocabulary
         self._parser = parser
-        self._device = device
+        self._device = stepper.model.embedding.weight.device
         self.state = stepper.model.new_state([info.seed])
-        self._waiting: deque[int] = deque()
+        self._texts = TextQueue()
         self._counters: Counter[str] = Counter()
         self._silence_s = math.inf
+        self._voice_kind: SpeechKind | None = None
 
     def step(self, turn: MicroTurn) -> MicroTurnOutput:
         """Take in, run, read what came out."""
-        self._queue_texts(turn.texts)
         result = self._stepper.step(self.inputs(turn).to(self._device), self.state)
         floor = FLOOR_MARKERS[Marker(int(result.floor))]
         ids = [token for token in result.text[0].tolist() if token != ABSENT]
         parsed = self._parser.push(ids, floor, turn, result.probability[0, : len(ids)].tolist())
         self._counters += parsed.counters
         self._counters["text_tokens"] += len(ids)
-        audio = self._audio(result, parsed, floor)
+        speech, audio = self._speak(parsed.speech, result, floor)
         return MicroTurnOutput(
             floor=floor,
             user_state=self._user_state(result, turn),
-            speech=parsed.speech if audio is None else _as_one(parsed.speech, floor),
+            speech=speech,
             audio=audio,
             intents=parsed.intents,
             delegations=parsed.delegations,
@@ -132,23 +135,18 @@ class NativeStream:
 
     def counters(self) -> dict[str, int]:
         """Return what was malformed, left out or dropped, and the text tokens that were put out."""
-        return {name: count for name, count in self._counters.items() if count}
+        return dict(self._counters + self._texts.counters)
 
     def close(self) -> None:
         """Do nothing: memory is freed with the object."""
 
     # ------------------------------------------------------------------------------------------------- inputs
 
-    def _queue_texts(self, texts: tuple[TextInput, ...]) -> None:
-        for text in texts:
-            ids = [int(SOURCE_MARKERS[text.source]), *self._vocabulary.encode(text.text), int(Marker.DONE)]
-            if len(self._waiting) + len(ids) > _MOST_WAITING:
-                self._counters["dropped_texts"] += 1
-                continue
-            self._waiting.extend(ids)
-
     def inputs(self, turn: MicroTurn) -> StreamInputs:
         """Return one micro-turn as tensors with one row."""
+        for text in turn.texts:
+            ids = [int(SOURCE_MARKERS[text.source]), *self._vocabulary.encode(text.text), int(Marker.DONE)]
+            self._texts.add(ids, is_urgent=text.source is TextSource.USER)
         is_playing = turn.playback is not None and turn.playback.state is PlaybackState.PLAYING
         there, reference, frames = torch.tensor([True]), turn.reference, self._picture(turn)
         return StreamInputs(
@@ -167,26 +165,35 @@ class NativeStream:
         self._counters["skipped_frames"] += max(0, len(turn.frames) - 1)
         if not turn.frames:
             return None
-        return torch.from_numpy(fit(turn.frames[-1].rgb, self._shape.patch_rows, self._shape.patch_columns))[None]
+        return torch.tensor(fit(turn.frames[-1].rgb, self._shape.patch_rows, self._shape.patch_columns))[None]
 
     def _text(self) -> Tensor | None:
         """Return the next waiting text tokens, [1, n] with ABSENT behind the last."""
-        if not self._waiting:
+        ids = self._texts.take(self._shape.text_in_tokens)
+        if not ids:
             return None
-        row = torch.full((1, self._shape.text_in_tokens), ABSENT)
-        for place in range(min(len(self._waiting), self._shape.text_in_tokens)):
-            row[0, place] = self._waiting.popleft()
-        return row
+        return torch.tensor([ids + [ABSENT] * (self._shape.text_in_tokens - len(ids))])
 
     # ------------------------------------------------------------------------------------------------ outputs
 
-    def _audio(self, result: StepResult, parsed: Parsed, floor: Floor) -> NDArray[np.float32] | None:
-        """Return the model's own voice; none, where it is switched on and there are words without sound."""
-        if result.audio is None or not (parsed.speech or floor in (Floor.SPEAK, Floor.BACKCHANNEL)):
-            return None
-        if floor not in (Floor.SPEAK, Floor.BACKCHANNEL):
-            return np.zeros(0, np.float32)
-        return np.asarray(result.audio[0].cpu(), np.float32)
+    def _speak(
+        self, speech: tuple[SpeechText, ...], result: StepResult, floor: Floor
+    ) -> tuple[tuple[SpeechText, ...], NDArray[np.float32] | None]:
+        """Return the words, and their sound where the model speaks with its own voice.
+
+        An utterance of the own voice lasts as long as the floor is held, whatever structures its words come in.
+        """
+        has_floor = floor in (Floor.SPEAK, Floor.BACKCHANNEL)
+        if result.audio is None or not (has_floor or self._voice_kind is not None):
+            return speech, None
+        if self._voice_kind is None:
+            self._voice_kind = SpeechKind.BACKCHANNEL if floor is Floor.BACKCHANNEL else SpeechKind.REPLY
+        words = " ".join(one.text for one in speech if one.text)
+        whole = SpeechText(words, self._voice_kind, last=not has_floor)
+        audio = np.asarray(result.audio[0].cpu(), np.float32)
+        if not has_floor:
+            self._voice_kind, audio = None, audio[: 0 if floor is Floor.YIELD else DELAY_SAMPLES]
+        return (whole,), audio
 
     def _user_state(self, result: StepResult, turn: MicroTurn) -> UserState:
         """Return what the auxiliary predictions say of the person."""
@@ -210,11 +217,3 @@ def _device(wanted: str) -> torch.device:
 
 def _row(samples: NDArray[np.float32]) -> Tensor:
     return torch.tensor(samples, dtype=torch.float32)[None]
-
-
-def _as_one(speech: tuple[SpeechText, ...], floor: Floor) -> tuple[SpeechText, ...]:
-    """Join what is said in one micro-turn: its sound is one piece."""
-    kind = SpeechKind.BACKCHANNEL if floor is Floor.BACKCHANNEL else SpeechKind.REPLY
-    if not speech:
-        return (SpeechText("", kind, last=False),)
-    return (SpeechText(" ".join(one.text for one in speech if one.text), speech[0].kind, last=speech[-1].last),)

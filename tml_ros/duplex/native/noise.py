@@ -1,7 +1,7 @@
 """Random numbers without a generator object: a hash of seed, micro-turn and place.
 
 So that the random state of a stream is two integers: a snapshot carries it, a row has its own, and the same row gives
-the same numbers whatever its neighbours are and on whatever device.
+the same numbers whatever its neighbours are.
 
 Source: the finaliser of SplitMix64 (Steele, Lea, Flood 2014), Box and Muller 1958.
 """
@@ -32,7 +32,7 @@ def uniform(seed: Tensor, turn: Tensor, purpose: int, count: int) -> Tensor:
     """
     place = torch.arange(count, device=seed.device) + (purpose << 40)
     mixed = _mix(_mix(_mix(seed)[:, None] + turn[:, None]) + place)
-    return (((mixed >> 40) & 0xFFFFFF).float() + 0.5) / (1 << 24)
+    return (((mixed >> 41) & 0x7FFFFF).float() + 0.5) / (1 << 23)  # a float32 holds 24 bits: never 1
 
 
 def normal(seed: Tensor, turn: Tensor, purpose: int, count: int) -> Tensor:

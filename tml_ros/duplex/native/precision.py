@@ -55,6 +55,10 @@ class Int8Bank(nn.Module):
         """Map x [..., I] with one expert."""
         return _product(x, self.weight[expert], self.scale[expert])
 
+    def each(self, x: Tensor, experts: Tensor) -> Tensor:
+        """Map each row of x [S, I] with an expert of its own, experts [S] int64."""
+        return torch.bmm(x[:, None], self.weight[experts].to(x.dtype))[:, 0] * self.scale[experts]
+
     def groups(self, x: Tensor, ends: Tensor) -> Tensor:
         """Map consecutive groups of rows of x [S, I], one group per expert. ends: [E] int32, where groups end."""
         groups = x.tensor_split(ends[:-1].long())

@@ -8,6 +8,7 @@ al. 2022 (arXiv 2203.09795), attention sinks from Xiao et al. 2023 (arXiv 2309.1
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -81,8 +82,9 @@ class NativeShape:
         """
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.type is int and field.name not in _MAY_BE_ZERO and value < 1:
-                raise ConfigError(f"shape.{field.name} must be at least 1, got {value}")
+            least = 0 if field.name in _MAY_BE_ZERO else 1
+            if field.type is int and not least <= value <= _MOST:
+                raise ConfigError(f"shape.{field.name} must be {least} to {_MOST}, got {value}")
         checks = (
             ("heads", self.heads % self.kv_heads == 0, f"a multiple of kv_heads ({self.kv_heads})"),
             ("width", self.width % 8 == 0, "a multiple of 8"),
@@ -95,6 +97,12 @@ class NativeShape:
             ("patch_pixels", self.patch_pixels == 40, "40"),
             ("vocabulary", self.vocabulary >= len(Marker) + 256, f"at least {len(Marker) + 256} (markers and bytes)"),
             ("experts", self.experts > 0 or not self.moe_every, "at least 1 where moe_every is"),
+            ("experts_per_token", self.experts_per_token > 0 or not self.moe_every, "at least 1 where moe_every is"),
+            ("expert_width", self.expert_width > 0 or not self.moe_every, "at least 8 where moe_every is"),
+            ("mel_channels", self.mel_channels <= 128, "at most 128: above, bands lie between the lines of a spectrum"),
+            ("mel_levels", self.mel_levels > 1, "at least 2"),
+            ("mel_low", math.isfinite(self.mel_low) and math.isfinite(self.mel_high), "finite, as mel_high"),
+            ("flow_steps", self.flow_steps <= 100, "at most 100"),
             ("experts_per_token", self.experts_per_token <= self.experts, f"at most experts ({self.experts})"),
             ("global_stream_tokens", self.global_stream_tokens >= self.local_stream_tokens, "at least local's"),
             ("global_sight_tokens", self.global_sight_tokens >= self.local_sight_tokens, "at least local's"),
@@ -161,6 +169,7 @@ class NativeShape:
         return layer % self.global_every == self.global_every - 1
 
 
+_MOST = 10_000_000
 _MAY_BE_ZERO = {"moe_every", "experts", "experts_per_token", "expert_width", "shared_expert_width"}
 
 

@@ -15,9 +15,11 @@ from tml_ros.duplex.native.graphs import StepGraphs
 from tml_ros.duplex.native.inputs import ABSENT, StreamInputs, StreamTargets
 from tml_ros.duplex.native.noise import gumbel, normal
 from tml_ros.duplex.native.shape import FRAMES_PER_TURN
-from tml_ros.duplex.native.state import StreamState
+from tml_ros.duplex.native.state import StreamState, keep
 from tml_ros.duplex.native.tokens import FLOOR_MARKERS, Marker
-from tml_ros.duplex.native.transformer import InteractionTransformer, Sights
+from tml_ros.duplex.native.transformer import SPOKE, InteractionTransformer, Sights
+from tml_ros.duplex.native.vocoder import DELAY_SAMPLES
+from tml_ros.errors import ModelError
 
 __all__ = ["StepOptions", "StepResult", "Stepper"]
 
@@ -49,7 +51,7 @@ class StepResult:
     floor: [B] int64, id of a floor marker. text: [B, N] int64 without END, ABSENT behind the last. probability: [B, N]
     float32 of these tokens. floor_logits: [B, 5]. auxiliary: [B, 3] logits. text_logits: [B, N, vocabulary], zero where
     nothing was asked. voice: [B, V, D], mel: [B, 20, M] normalised, audio: [B, 3200], or None without voice; silence
-    where the floor does not speak.
+    where the floor does not speak, but for the end of what was said before.
     """
 
     floor: Tensor
@@ -103,7 +105,13 @@ class Stepper:
             state: B sessions, moved on in place.
             active: [B] bool, rows that have a micro-turn; the others stay as they are, to the bit. All by default.
             forced: floor [B] and text [B, N] that are put out whatever the model says, for known conversations.
+
+        Raises:
+            ModelError: there is more text than a micro-turn takes in.
         """
+        if inputs.text is not None and inputs.text.shape[1] > self.model.shape.text_in_tokens:
+            most = self.model.shape.text_in_tokens
+            raise ModelError(f"a micro-turn takes in {most} text tokens, got {inputs.text.shape[1]}; spread them")
         active = torch.ones_like(inputs.audio_present) if active is None else active
         with torch.no_grad() if self.options.compile else torch.inference_mode():
             if not self.options.deterministic or state.batch == 1 or self.options.cuda_graphs:
@@ -185,7 +193,10 @@ class Stepper:
             hidden = result.floor_logits.new_zeros(state.batch, shape.voice_tokens, shape.width)
             mel = model.flow.rest(state.tails, active)
         audio = model.vocoder.step(mel, state.tails, active)
-        audio = torch.where(speaking[:, None], audio, 0.0)
+        spoke = state.tails[SPOKE]  # what it said last comes DELAY_SAMPLES into the next micro-turn
+        is_end = (spoke > 0) & (torch.arange(audio.shape[1], device=audio.device) < DELAY_SAMPLES)
+        audio = torch.where(speaking[:, None] | is_end, audio, 0.0)
+        keep(spoke, speaking[:, None].to(spoke.dtype), active)
         return replace(result, voice=hidden, mel=mel, audio=audio)
 
     def _choose(self, logits: Tensor, state: StreamState, purpose: int) -> Tensor:

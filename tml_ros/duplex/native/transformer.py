@@ -28,12 +28,13 @@ from tml_ros.duplex.native.state import Ring, StreamState
 from tml_ros.duplex.native.tokens import FLOOR_MARKERS, OUTPUT_BANNED, Marker
 from tml_ros.duplex.native.vocoder import Vocoder
 
-__all__ = ["AUXILIARY", "InteractionTransformer", "Predictions", "Sights"]
+__all__ = ["AUXILIARY", "CLOCK_FEATURES", "SPOKE", "InteractionTransformer", "Predictions", "Sights", "Tokens"]
 
 AUXILIARY = ("user_speaking", "turn_end", "speech_present")
+SPOKE = "voice.spoke"  # tail: 1 where the micro-turn before had voice
 _FIRST_FLOOR = min(FLOOR_MARKERS)
 _CLOCK_PERIODS = 17  # the longest is 2**17 micro-turns, 7.3 hours
-_FLAGS = 4  # sound, reference, picture present; loudspeaker plays
+CLOCK_FEATURES = 2 * _CLOCK_PERIODS + 4  # and flags: sound, reference, picture present; loudspeaker plays
 Sights = tuple[Tensor, Tensor]  # one tensor for each ring, the short one first
 _QUERY_TOKENS = 512  # of a block in the offline attention: bounds the memory of its bias
 
@@ -66,7 +67,7 @@ class InteractionTransformer(nn.Module):
         self.log_mel = LogMel(shape)
         self.sound = MelTokens(shape)
         self.sight = PatchStem(shape)
-        self.clock = nn.Linear(2 * _CLOCK_PERIODS + _FLAGS, shape.width)
+        self.clock = nn.Linear(CLOCK_FEATURES, shape.width)
         self.rotary = Rotary(shape.rotary_width, shape.head_width)
         self.blocks = nn.ModuleList(Block(shape, layer) for layer in range(shape.layers))
         self.norm = RmsNorm(shape.width)
@@ -101,7 +102,7 @@ class InteractionTransformer(nn.Module):
         angle = (turn[..., None] % periods).float() / periods * (2 * math.pi)
         return torch.cat((angle.cos(), angle.sin(), torch.stack(flags, dim=-1).float()), dim=-1)
 
-    def _embed(self, inputs: StreamInputs, heard: Tensor, played: Tensor, turn: Tensor) -> "list[_Part]":
+    def _embed(self, inputs: StreamInputs, heard: Tensor, played: Tensor, turn: Tensor) -> list["_Part"]:
         """Embed what a micro-turn takes in, OUT at its end."""
         parts = []
         layout, (_, reference) = self.layout, inputs.played()
@@ -122,13 +123,13 @@ class InteractionTransformer(nn.Module):
         parts.append(_Part(layout.out, out, always))
         return parts
 
-    def _join(self, parts: list["_Part"]) -> "_Tokens":
+    def _join(self, parts: list["_Part"]) -> "Tokens":
         """Put parts side by side."""
         spans = tuple((part.span, part.x.shape[-2]) for part in parts)
         there = [p.present if p.present.dim() == p.x.dim() - 1 else p.present[..., None] for p in parts]
         there = [present.expand(part.x.shape[:-1]) for present, part in zip(there, parts, strict=True)]
         places = self.layout.places(spans, parts[0].x.device)
-        return _Tokens(spans, places, torch.cat([part.x for part in parts], dim=-2), torch.cat(there, dim=-1))
+        return Tokens(spans, places, torch.cat([part.x for part in parts], dim=-2), torch.cat(there, dim=-1))
 
     def _embed_said(self, floor: Tensor, text: Tensor) -> "_Part":
         """Embed known outputs: floor [..., ] and text [..., N] ids."""
@@ -164,7 +165,7 @@ class InteractionTransformer(nn.Module):
             uses,
         )
 
-    def hidden(self, inputs: StreamInputs, targets: StreamTargets) -> tuple[Tensor, "_Tokens", list[RouterUse]]:
+    def hidden(self, inputs: StreamInputs, targets: StreamTargets) -> tuple[Tensor, "Tokens", list[RouterUse]]:
         """Return the normalised hidden states [B, T, S, D], what stands in the S places, and the use of experts."""
         batch, turns = inputs.audio_present.shape
         turn = torch.arange(turns, device=inputs.audio.device).expand(batch, turns)
@@ -197,7 +198,7 @@ class InteractionTransformer(nn.Module):
             with torch.no_grad():
                 cache[:, :, : self.shape.sinks] = torch.cat(block.attention.sinks())
             caches.append(cache)
-        tails = mel_tail_shapes() | self.flow.tail_shapes() | self.vocoder.tail_shapes()
+        tails = mel_tail_shapes() | self.flow.tail_shapes() | self.vocoder.tail_shapes() | {SPOKE: (1,)}
         return StreamState(
             caches,
             (rings[0], rings[1]),
@@ -306,7 +307,7 @@ class _Part:
 
 
 @dataclass(frozen=True, slots=True)
-class _Tokens:
+class Tokens:
     """S tokens of each micro-turn. x: [..., S, D]; present: [..., S] bool."""
 
     spans: tuple[tuple[Span, int], ...]
@@ -327,7 +328,7 @@ class _Tokens:
 class _Sequence:
     """Who sees whom in T micro-turns of S tokens, computed block by block so that memory stays bounded."""
 
-    def __init__(self, tokens: _Tokens, turn: Tensor, layout: Layout) -> None:
+    def __init__(self, tokens: Tokens, turn: Tensor, layout: Layout) -> None:
         places = tokens.places
         self._per_turn = len(places.slots)
         self._present = tokens.present.flatten(1)

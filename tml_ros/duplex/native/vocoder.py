@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from tml_ros.duplex.native.flow import SILENCE
 from tml_ros.duplex.native.shape import HOP_SAMPLES, NativeShape
+from tml_ros.duplex.native.state import keep
 
 __all__ = ["DELAY_SAMPLES", "Vocoder", "delayed", "spectral_loss"]
 
@@ -84,7 +85,7 @@ class Vocoder(nn.Module):
         """
         sound, after = self._run(mel, tails)
         for name, tail in after.items():
-            tails[name].copy_(torch.where(active[:, None, None], tail, tails[name]))
+            keep(tails[name], tail, active)
         return sound
 
     def _run(self, mel: Tensor, tails: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
