@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tml_ros.cli.main import main
 from tml_ros.duplex.native.markup import MarkupParser
 from tml_ros.duplex.native.tokens import MARKER_NAMES, Marker
 from tml_ros.records import Floor, MicroTurn
@@ -24,7 +25,7 @@ def test_lines_run_and_print_what_they_say_when_they_are_copied(page, repository
     assert made.stdout.split("\n")[0] == "[2, 1]"
 
 
-def test_commands_are_known_when_they_are_copied(page, repository, tmp_path):
+def test_commands_are_known_when_they_are_copied(page, tmp_path, monkeypatch, capsys):
     (block,) = re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
     commands = [line.split("#")[0].split() for line in block.splitlines()]
     assert {" ".join(command[:3]) for command in commands} == {
@@ -33,11 +34,10 @@ def test_commands_are_known_when_they_are_copied(page, repository, tmp_path):
         "tml replay demo_bag",  # test_model.py replays a bag
         "tml bench native",  # test/cli/test_bench.py
     }
+    monkeypatch.chdir(tmp_path)
     for command in commands[:2]:
-        line = [sys.executable, "-m", "tml_ros.cli.main", *command[1:]]
-        done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, env={"PYTHONPATH": str(repository)})
-        assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout.splitlines()[-1])["name"] == "micro"
+        assert main(command[1:]) == 0
+        assert json.loads(capsys.readouterr().out.splitlines()[-1])["name"] == "micro"
 
 
 def test_examples_of_the_grammar_are_read_when_they_are_parsed(page, vocabulary):
