@@ -4,7 +4,7 @@ ARGS ?=
 IN_VENV := . .venv/env.sh &&
 RESULTS := .venv/test-results.xml
 # Real graphs in real time: one after the other, with the machine to themselves. All others share it.
-REAL_TIME := test/nodes test/launch test/test_colcon.py test/cli/test_demo.py
+REAL_TIME := test/nodes test/launch test/cli/test_demo.py
 
 .DEFAULT_GOAL := help
 .PHONY: clean demo help lint lock setup test

@@ -12,6 +12,7 @@ import pytest
 
 from tml_ros.cli.main import _parser
 from tml_ros.config import check_known, declarations, load_parameter_file
+from tml_ros.duplex.registry import model_parameters
 from tml_ros.errors import ConfigError
 from tml_ros.nodes.environment import PROFILE_VARIABLES
 from tml_ros.session.build import all_parameters
@@ -35,9 +36,10 @@ def programs() -> set[str]:
 
 
 def declared() -> dict:
-    """The parameters of the interaction node and of its default model."""
+    """The parameters of the interaction node and of the models that have some."""
     parameters = pytest.importorskip("tml_ros.nodes.parameters", reason="nodes need ROS 2", exc_type=ImportError)
-    return declarations(parameters.NodeConfig) | all_parameters(declarations(InteractionConfig)["model"].default)
+    default = declarations(InteractionConfig)["model"].default
+    return declarations(parameters.NodeConfig) | all_parameters(default) | model_parameters("native")
 
 
 def node_of(launch, name: str):
