@@ -36,3 +36,27 @@ def helpers() -> Callable[[str], ModuleType]:
         return module
 
     return load
+
+
+@pytest.fixture(scope="session")
+def audio_bag() -> Callable[..., Path]:
+    """Return ``write(path, chunks)``: a bag with sound, 20 ms a chunk; a chunk names what of it is not the usual."""
+    from tml_ros.bags import BagWriter
+
+    def write(path: Path, chunks: list[dict], storage: str = "mcap") -> Path:
+        with BagWriter(path, storage) as writer:
+            for number, fields in enumerate(chunks):
+                nanoseconds = 1_700_000_000_000_000_000 + number * 20_000_000
+                tree = {
+                    "header": {"stamp": {"sec": nanoseconds // 10**9, "nanosec": nanoseconds % 10**9}},
+                    "stream_id": "mic",
+                    "first_sample": number * 320,
+                    "sample_rate": 16_000,
+                    "channels": 1,
+                    "encoding": "S16LE",
+                    "data": bytes(640),
+                }
+                writer.write("/tml/audio/in", "tml_interfaces/msg/AudioChunk", tree | fields, nanoseconds + 20_000_000)
+        return path
+
+    return write

@@ -36,23 +36,6 @@ def bag(tmp_path_factory) -> Path:
     return folder / "bag"
 
 
-def audio_bag(path: Path, chunks: list[dict], storage: str = "mcap") -> Path:
-    with BagWriter(path, storage) as writer:
-        for number, fields in enumerate(chunks):
-            nanoseconds = T0 + number * 20_000_000
-            tree = {
-                "header": {"stamp": {"sec": nanoseconds // 10**9, "nanosec": nanoseconds % 10**9}},
-                "stream_id": "mic",
-                "first_sample": number * 320,
-                "sample_rate": 16_000,
-                "channels": 1,
-                "encoding": "S16LE",
-                "data": bytes(640),
-            }
-            writer.write("/tml/audio/in", "tml_interfaces/msg/AudioChunk", tree | fields, nanoseconds + 20_000_000)
-    return path
-
-
 def cli(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "tml_ros.cli.main", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=Path(__file__).parents[2])
@@ -99,7 +82,7 @@ def test_digest_is_the_same_when_two_processes_replay_the_same_bag(bag, tmp_path
     assert lines[0] == lines[1]
 
 
-def test_digest_differs_when_one_sample_or_the_seed_differs(bag, tmp_path):
+def test_digest_differs_when_one_sample_or_the_seed_differs(bag, tmp_path, audio_bag):
     quiet = audio_bag(tmp_path / "quiet", [{}] * 50)
     loud = audio_bag(tmp_path / "gap", [{}] * 20 + [{"first_sample": 20 * 320 + 5}] + [{}] * 29)
     options = ReplayOptions(values={"model": "silence"})
@@ -143,7 +126,7 @@ def test_bag_is_refused_with_its_topics_when_it_holds_neither_sound_nor_pictures
 
 
 @pytest.mark.parametrize("fault", ["missing", "truncated", "not a bag", "folder"])
-def test_command_ends_with_one_line_when_the_bag_cannot_be_read(fault, tmp_path):
+def test_command_ends_with_one_line_when_the_bag_cannot_be_read(fault, tmp_path, audio_bag):
     path = tmp_path / "bag"
     if fault == "truncated":
         audio_bag(path, [{}] * 200)
@@ -160,7 +143,7 @@ def test_command_ends_with_one_line_when_the_bag_cannot_be_read(fault, tmp_path)
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_topic_can_be_chosen_and_a_wrong_one_is_named_when_it_is_not_there(tmp_path):
+def test_topic_can_be_chosen_and_a_wrong_one_is_named_when_it_is_not_there(tmp_path, audio_bag):
     bag = audio_bag(tmp_path / "bag", [{}] * 50)
     options = ReplayOptions(values={"model": "silence"}, topics={"audio/in": "/tml/audio/in"})
     assert len(replay(bag, options).log.turns) == 5
@@ -168,7 +151,7 @@ def test_topic_can_be_chosen_and_a_wrong_one_is_named_when_it_is_not_there(tmp_p
         replay(bag, ReplayOptions(values={"model": "silence"}, topics={"audio/in": "/tml/audio/inn"}))
 
 
-def test_bad_messages_are_counted_and_the_rest_is_used_when_a_bag_holds_some(tmp_path):
+def test_bad_messages_are_counted_and_the_rest_is_used_when_a_bag_holds_some(tmp_path, audio_bag):
     nan = np.full(320, np.nan, "<f4").tobytes()
     chunks: list[dict] = [{}] * 100
     for number, fields in enumerate(

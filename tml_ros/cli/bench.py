@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tml_ros.errors import ConfigError, MissingDependencyError
+from tml_ros.cli.native import native_module
+from tml_ros.errors import ConfigError
 
 __all__ = ["bench_native"]
 
@@ -38,11 +39,8 @@ def bench_native(options: argparse.Namespace) -> int:
             "--turns and --threads must be at least 1, --context-s and --text-tokens at least 0, got "
             f"{options.turns}, {options.threads}, {options.context_s:g} and {text_tokens}"
         )
-    try:
-        from tml_ros.duplex.native.bench import BenchOptions, run_bench
-    except ModuleNotFoundError as err:
-        raise MissingDependencyError(f"{err.name} is not installed, the native model needs it; pip install it") from err
-    chosen = BenchOptions(
+    bench = native_module("bench")
+    chosen = bench.BenchOptions(
         checkpoint=options.preset,
         turns=options.turns,
         context_s=options.context_s,
@@ -60,7 +58,7 @@ def bench_native(options: argparse.Namespace) -> int:
     with progress if not options.json else nullcontext():
         task = progress.add_task("micro-turns", total=1.0)
         shown = None if options.json else lambda done, total: progress.update(task, completed=done / total)
-        figures = run_bench(chosen, shown) | {"commit": _commit()}
+        figures = bench.run_bench(chosen, shown) | {"commit": _commit()}
     console.print(_table(figures))
     print(json.dumps(figures, sort_keys=True))
     return 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from tml_ros.errors import MissingDependencyError
+from tml_ros.cli.native import native_module
 
 if TYPE_CHECKING:
     from tml_ros.duplex.native.checkpoint import CheckpointManifest
@@ -36,7 +36,7 @@ def make(preset: str, out: Path, *, seed: int, dtype: str, force: bool, as_json:
         ConfigError: the preset's configuration is wrong.
         MissingDependencyError: torch is not installed.
     """
-    module = _module()
+    module = native_module("checkpoint")
     manifest = module.make_untrained(module.locate_checkpoint(preset), out, seed=seed, dtype=dtype, replace=force)
     return _show(manifest, as_json)
 
@@ -49,16 +49,8 @@ def info(checkpoint: str, *, as_json: bool) -> int:
         ConfigError: its configuration is wrong.
         MissingDependencyError: torch is not installed.
     """
-    module = _module()
+    module = native_module("checkpoint")
     return _show(module.check_checkpoint(module.locate_checkpoint(checkpoint)), as_json)
-
-
-def _module() -> Any:
-    try:
-        from tml_ros.duplex.native import checkpoint
-    except ModuleNotFoundError as err:
-        raise MissingDependencyError(f"{err.name} is not installed, the native model needs it; pip install it") from err
-    return checkpoint
 
 
 def _show(manifest: "CheckpointManifest", as_json: bool) -> int:

@@ -40,7 +40,7 @@ def made_up():
         def sometimes(probability: float, *more: int) -> torch.Tensor:
             return torch.rand(batch, turns, *more, generator=source) < probability
 
-        size = (batch, turns, shape.patch_rows * 40, shape.patch_columns * 40, 3)
+        size = (batch, turns, *shape.picture_size, 3)
         words = torch.randint(len(Marker), shape.vocabulary, (batch, turns, shape.text_in_tokens), generator=source)
         said = sometimes(0.3, 1) & sometimes(0.6, shape.text_in_tokens)
         return StreamInputs(

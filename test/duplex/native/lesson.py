@@ -39,7 +39,7 @@ def tone(hertz: float, turns: int) -> torch.Tensor:
 
 def make_lesson(tiny_shape: NativeShape, vocabulary: Vocabulary) -> Lesson:
     """A high tone: an intent. A low tone: words and voice. A red picture: others. Typed text: holds, yields."""
-    size = (STREAMS, TURNS, tiny_shape.patch_rows * 40, tiny_shape.patch_columns * 40, 3)
+    size = (STREAMS, TURNS, *tiny_shape.picture_size, 3)
     audio, frames = torch.zeros(STREAMS, TURNS, 3200), torch.full(size, 60, dtype=torch.uint8)
     audio[0, 2:4], audio[1, 2:4] = tone(2000, 2), tone(300, 2)
     frames[2, 3:5, ..., 0] = 255

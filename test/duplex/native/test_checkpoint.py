@@ -24,7 +24,6 @@ from tml_ros.duplex.native.checkpoint import (
 from tml_ros.duplex.native.shape import NativeShape
 from tml_ros.errors import ConfigError, ModelError
 
-torch.set_num_threads(1)
 ROOT = Path(__file__).resolve().parents[3]
 SHAPE = NativeShape.from_mapping(yaml.safe_load((ROOT / "models/tiny/config.yaml").read_text())["shape"])
 SHIPPED = sorted(path.parent for path in ROOT.glob("models/*/config.yaml"))

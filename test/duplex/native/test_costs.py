@@ -22,7 +22,6 @@ from tml_ros.duplex.native.inputs import StreamInputs
 from tml_ros.duplex.native.shape import NativeShape
 from tml_ros.duplex.native.transformer import InteractionTransformer
 
-torch.set_num_threads(1)
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = ("tiny", "micro", "base", "interaction-small")
 FULL = 1 << 40  # a context that fills every window
@@ -85,7 +84,7 @@ def test_operations_are_those_that_run_when_a_micro_turn_is_taken_in(name):
     shape = SHAPES[name]
     model = InteractionTransformer.created(shape, 0)
     yes, no = torch.ones(1, dtype=torch.bool), torch.zeros(1, dtype=torch.bool)
-    pictures = torch.zeros(1, shape.patch_rows * 40, shape.patch_columns * 40, 3, dtype=torch.uint8)
+    pictures = torch.zeros(1, *shape.picture_size, 3, dtype=torch.uint8)
     inputs = StreamInputs(torch.zeros(1, 3200), yes, no, frames=pictures, frame_present=yes)
     known = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: cpu_attention}
     with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=known) as counter:

@@ -18,7 +18,6 @@ from tml_ros.duplex.native.dmel import (
 from tml_ros.duplex.native.shape import NativeShape
 from tml_ros.resources import find
 
-torch.set_num_threads(1)
 SHAPE = NativeShape.from_mapping(yaml.safe_load(find("models/tiny/config.yaml").read_text())["shape"])
 LOG_MEL = LogMel(SHAPE)
 

@@ -13,7 +13,6 @@ from tml_ros.duplex.native.flow import SILENCE, FlowHead
 from tml_ros.duplex.native.shape import NativeShape
 from tml_ros.resources import find
 
-torch.set_num_threads(1)
 TINY = NativeShape.from_mapping(yaml.safe_load(find("models/tiny/config.yaml").read_text())["shape"])
 SHAPE = dataclasses.replace(TINY, flow_width=48, flow_layers=2, flow_context_frames=20, flow_steps=4)
 V, D, M = SHAPE.voice_tokens, SHAPE.width, SHAPE.mel_channels

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from tml_ros.bags import BagWriter
 from tml_ros.duplex.native.checkpoint import save_checkpoint
 from tml_ros.duplex.native.dmel import AUDIO_TAIL
 from tml_ros.duplex.native.model import NativeModel
@@ -124,8 +123,8 @@ def test_own_voice_lasts_as_long_as_the_floor_when_it_is_switched_on(checkpoint,
     assert np.abs(made[6].audio).max() > 0  # the vocoder is 20 ms behind
 
 
-def test_own_voice_becomes_one_utterance_that_ends_when_it_is_published(checkpoint, lesson, tmp_path):
-    bag = tone_bag(tmp_path / "bag", lesson.inputs.audio[1].flatten().numpy())
+def test_own_voice_becomes_one_utterance_that_ends_when_it_is_published(checkpoint, lesson, tmp_path, audio_bag):
+    bag = audio_bag(tmp_path / "bag", sound(lesson.inputs.audio[1]))
     values = {"model": "native", "native.checkpoint": str(checkpoint), "native.voice": True}
     (utterance,) = play(bag, ReplayOptions(values=values)).log.utterances
     assert utterance.text == "yes go on" and not utterance.interrupted
@@ -299,28 +298,17 @@ def test_digest_differs_when_the_seed_does(bag):
     assert len(digests) == 2
 
 
-def tone_bag(path: Path, samples: np.ndarray) -> Path:
-    """Write sound [N] float32 as chunks of 20 ms."""
-    whole = (samples * 32767).astype("<i2")
-    with BagWriter(path, "mcap") as writer:
-        for number, chunk in enumerate(whole.reshape(-1, 320)):
-            stamp = T0 + number * 20_000_000
-            tree = {
-                "header": {"stamp": {"sec": stamp // 10**9, "nanosec": stamp % 10**9}},
-                "stream_id": "mic",
-                "first_sample": number * 320,
-                "sample_rate": 16_000,
-                "channels": 1,
-                "encoding": "S16LE",
-                "data": chunk.tobytes(),
-            }
-            writer.write("/tml/audio/in", "tml_interfaces/msg/AudioChunk", tree, stamp + 20_000_000)
-    return path
+def sound(samples: torch.Tensor) -> list[dict]:
+    """Return sound [..., N] as the chunks of a bag."""
+    whole = (samples.numpy() * 32767).astype("<i2")
+    return [{"data": chunk.tobytes()} for chunk in whole.reshape(-1, 320)]
 
 
 @pytest.mark.parametrize("row", [0, 1], ids=["intent", "words"])
-def test_what_was_learned_is_published_when_a_bag_with_the_sound_is_replayed(checkpoint, lesson, tmp_path, row):
-    bag = tone_bag(tmp_path / "bag", lesson.inputs.audio[row].flatten().numpy())
+def test_what_was_learned_is_published_when_a_bag_with_the_sound_is_replayed(
+    checkpoint, lesson, tmp_path, audio_bag, row
+):
+    bag = audio_bag(tmp_path / "bag", sound(lesson.inputs.audio[row]))
     result = play(bag, ReplayOptions(values={"model": "native", "native.checkpoint": str(checkpoint)}))
     intents = [(intent.intent, json.loads(intent.data)) for intent in result.log.intents]
     words = [utterance.text for utterance in result.log.utterances]

@@ -13,7 +13,6 @@ from tml_ros.duplex.native.shape import NativeShape
 from tml_ros.errors import ImageFormatError
 from tml_ros.resources import find
 
-torch.set_num_threads(1)
 SHAPE = NativeShape.from_mapping(yaml.safe_load(find("models/tiny/config.yaml").read_text())["shape"])
 ROWS, COLUMNS = SHAPE.patch_rows, SHAPE.patch_columns
 

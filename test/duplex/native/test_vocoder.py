@@ -14,7 +14,6 @@ from tml_ros.duplex.native.shape import HOP_SAMPLES, NativeShape
 from tml_ros.duplex.native.vocoder import DELAY_SAMPLES, Vocoder, delayed, spectral_loss
 from tml_ros.resources import find
 
-torch.set_num_threads(1)
 TINY = NativeShape.from_mapping(yaml.safe_load(find("models/tiny/config.yaml").read_text())["shape"])
 SHAPE = dataclasses.replace(TINY, vocoder_width=64, vocoder_layers=2)
 M = SHAPE.mel_channels

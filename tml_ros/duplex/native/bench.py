@@ -67,20 +67,16 @@ def run_bench(options: BenchOptions, progress: Callable[[int, int], None] | None
     said = shape.text_out_tokens if options.text_tokens is None else min(options.text_tokens, shape.text_out_tokens)
     model.stepper.options = replace(model.stepper.options, text_tokens=said)
     before = max(_WARM_UP_TURNS, round(options.context_s * 1e9 / MICRO_TURN_NS))
-    turns = _Turns(shape.patch_rows * 40, shape.patch_columns * 40, with_frames=options.frames)
+    turns = _Turns(*shape.picture_size, with_frames=options.frames)
     stream = model.open(SessionInfo("bench", 0))
-    for index in range(before):
-        stream.step(turns.take(index))
-        if progress is not None:
-            progress(index, before + options.turns)
-    memory = _resident_bytes()
-    stored = _stored(stream)
-    times = []
-    for index in range(before, before + options.turns):
+    memory, stored, times = 0, 0, []
+    for index in range(before + options.turns):
+        if index == before:
+            memory, stored = _resident_bytes(), _stored(stream)
         times.append(_time_step(stream, turns.take(index)))
         if progress is not None:
             progress(index, before + options.turns)
-    figures = _summary(times) | {
+    figures = _summary(times[before:]) | {
         "tokens_per_turn": (_stored(stream) - stored) / options.turns,
         "text_tokens_per_turn": said,
         "resident_mb": _resident_bytes() / 1e6,

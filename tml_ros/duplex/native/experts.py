@@ -8,13 +8,14 @@ Source: Shazeer 2020 (arXiv 2002.05202) for SwiGLU; Fedus et al. 2021 (arXiv 210
 load-balancing loss; routing weights renormalised over the chosen experts as in Mixtral (arXiv 2401.04088).
 """
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["ExpertBank", "ExpertPath", "MixtureOfExperts", "RouterUse", "SwiGlu", "balance_loss"]
+__all__ = ["ExpertBank", "ExpertPath", "MixtureOfExperts", "RouterUse", "SwiGlu", "balance_loss", "one_by_one"]
 
 ExpertPath = Literal["gather", "rows", "grouped"]
 
@@ -65,8 +66,13 @@ class ExpertBank(nn.Module):
         """Map consecutive groups of rows of x [S, I], one group per expert. ends: [E] int32, where groups end."""
         if not x.is_cuda or x.dtype == torch.bfloat16:  # CUDA's grouped product takes bfloat16 only
             return F.grouped_mm(x, self.weight.transpose(1, 2), offs=ends)
-        groups = x.tensor_split(ends[:-1].cpu().long())
-        return torch.cat([self.one(group, expert) for expert, group in enumerate(groups)])
+        return one_by_one(self.one, x, ends)
+
+
+def one_by_one(one: Callable[[Tensor, int], Tensor], x: Tensor, ends: Tensor) -> Tensor:
+    """Map consecutive groups of rows of x [S, I] in turn: ``one`` gets a group and its expert's number. ends: [E]."""
+    groups = x.tensor_split(ends[:-1].cpu().long())
+    return torch.cat([one(group, expert) for expert, group in enumerate(groups) if len(group)])
 
 
 class MixtureOfExperts(nn.Module):

@@ -77,7 +77,7 @@ def everything_there(inputs: StreamInputs, model: InteractionTransformer) -> Str
     """Return inputs in which every modality has a tensor, all of it absent where there was none."""
     shape, none = model.shape, torch.zeros_like(inputs.audio_present)
     device, batch = inputs.audio.device, len(none)
-    size = (batch, shape.patch_rows * shape.patch_pixels, shape.patch_columns * shape.patch_pixels, 3)
+    size = (batch, *shape.picture_size, 3)
     reference, reference_present = inputs.played()
     text = torch.full((batch, shape.text_in_tokens), ABSENT, device=device)
     if inputs.text is not None:

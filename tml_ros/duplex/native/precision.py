@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from tml_ros.duplex.native.experts import ExpertBank, MixtureOfExperts
+from tml_ros.duplex.native.experts import ExpertBank, MixtureOfExperts, one_by_one
 from tml_ros.duplex.native.transformer import InteractionTransformer
 from tml_ros.errors import ConfigError
 
@@ -61,8 +61,7 @@ class Int8Bank(nn.Module):
 
     def groups(self, x: Tensor, ends: Tensor) -> Tensor:
         """Map consecutive groups of rows of x [S, I], one group per expert. ends: [E] int32, where groups end."""
-        groups = x.tensor_split(ends[:-1].long())
-        return torch.cat([self.one(group, expert) for expert, group in enumerate(groups) if len(group)])
+        return one_by_one(self.one, x, ends)
 
 
 def prepare(model: InteractionTransformer, precision: Precision) -> InteractionTransformer:

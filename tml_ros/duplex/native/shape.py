@@ -145,6 +145,11 @@ class NativeShape:
         return self.patch_rows * self.patch_columns
 
     @property
+    def picture_size(self) -> tuple[int, int]:
+        """Height and width of a picture, pixels."""
+        return self.patch_rows * self.patch_pixels, self.patch_columns * self.patch_pixels
+
+    @property
     def voice_tokens(self) -> int:
         """Voice positions per micro-turn, as many as sound has."""
         return self.audio_tokens
