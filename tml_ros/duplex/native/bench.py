@@ -83,8 +83,7 @@ def run_bench(options: BenchOptions, progress: Callable[[int, int], None] | None
         "resident_growth": _resident_bytes() / memory,
         "state_mb": stream.state.bytes / 1e6,
     }
-    if options.turns >= 2 * _EDGE_TURNS:
-        figures["paired_growth"] = _pair(stream, model.open(SessionInfo("fresh", 0)), turns, before)
+    figures["paired_growth"] = _pair(stream, model.open(SessionInfo("fresh", 0)), turns, before, options.turns)
     if options.naive:
         figures |= _compare(model, turns, before, figures["p50_ms"])
     return _describe(options, model) | figures
@@ -143,15 +142,16 @@ def _time_step(stream: NativeStream, turn: MicroTurn) -> float:
     return (time.perf_counter() - began) * 1e3
 
 
-def _pair(old: NativeStream, fresh: NativeStream, turns: _Turns, context: int) -> float:
-    """Return how much longer an old session takes than a fresh one with its windows full, taking turns.
+def _pair(old: NativeStream, fresh: NativeStream, turns: _Turns, context: int, most: int) -> float:
+    """Return how much longer an old session takes than a fresh one with its context full, taking turns.
 
-    The speed of a shared machine drifts in an hour; it does not between two steps.
+    The speed of a shared machine drifts in a minute; it does not between two steps. At most `most` steps of each.
     """
     for index in range(context):
         fresh.step(turns.take(index))
     pairs = [
-        (_time_step(old, turns.take(index)), _time_step(fresh, turns.take(index))) for index in range(_PAIRED_TURNS)
+        (_time_step(old, turns.take(index)), _time_step(fresh, turns.take(index)))
+        for index in range(min(most, _PAIRED_TURNS))
     ]
     return statistics.median(one for one, _ in pairs) / statistics.median(two for _, two in pairs)
 
