@@ -3,14 +3,17 @@
 ARGS ?=
 IN_VENV := . .venv/env.sh &&
 RESULTS := .venv/test-results.xml
-# Real graphs in real time: one after the other, with the machine to themselves. All others share it.
-REAL_TIME := test/nodes test/launch test/cli/test_demo.py
+# Real graphs in real time that mostly wait: two at once. LIVE: one after the other, with the machine to themselves.
+LIVE := test/nodes/test_live_load.py test/cli/test_demo.py
+GRAPHS := test/nodes test/launch
+RUN := $(IN_VENV) .venv/bin/python -m pytest --junit-xml=$(RESULTS)
+IN_PAIRS := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: clean demo help lint lock setup test
+.PHONY: clean demo help lint lock setup test test-audio
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
 
 setup: ## Prepare .venv: ROS 2, the pinned packages and the generated messages
 	@.ci/setup
@@ -24,13 +27,28 @@ lint: setup ## Check style and types
 
 test: lint ## Check style and types, then run every test; ARGS="..." goes to pytest
 ifeq ($(ARGS),)
-	$(IN_VENV) .venv/bin/python -m pytest -n 2 --dist loadfile --junit-xml=$(RESULTS) $(REAL_TIME:%=--ignore=%)
+	$(RUN) $(IN_PAIRS) $(LIVE:%=--ignore=%) $(GRAPHS:%=--ignore=%) --ignore=test/audio
 	@.venv/bin/python .ci/executed.py $(RESULTS)
-	$(IN_VENV) .venv/bin/python -m pytest --junit-xml=$(RESULTS) $(REAL_TIME)
+	$(RUN) $(IN_PAIRS) $(LIVE:%=--ignore=%) $(GRAPHS)
+	@.venv/bin/python .ci/executed.py $(RESULTS)
+	$(RUN) $(LIVE)
 else
-	$(IN_VENV) .venv/bin/python -m pytest --junit-xml=$(RESULTS) $(ARGS)
+	$(RUN) $(ARGS)
 endif
 	@.venv/bin/python .ci/executed.py $(RESULTS)
+
+# How much `make test-audio` measures; each has its share of the time after which it is ended.
+TRIALS ?= 6
+MINUTES ?= 0.4
+HOURS ?= 0
+AUDIO_LIMIT_S = $(shell awk 'BEGIN { print int(150 + 20 * $(TRIALS) + 80 * $(MINUTES) + 4000 * $(HOURS)) }')
+AUDIO_RESULTS := .venv/test-audio-results.xml
+
+test-audio: export SOUND_SERVER := 1
+test-audio: setup ## Talk over a robot, through a sound server; TRIALS=30 MINUTES=3 HOURS=0.5 for the whole measurement
+	$(IN_VENV) TRIALS=$(TRIALS) MINUTES=$(MINUTES) HOURS=$(HOURS) timeout --signal=INT --kill-after=20 $(AUDIO_LIMIT_S) \
+		.venv/bin/python -m pytest -s --timeout=$(AUDIO_LIMIT_S) --junit-xml=$(AUDIO_RESULTS) test/audio $(ARGS)
+	@.venv/bin/python .ci/executed.py $(AUDIO_RESULTS)
 
 lock: setup ## Write the versions in .venv to requirements-lock.txt
 	@.venv/bin/python .ci/lock.py > requirements-lock.txt

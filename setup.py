@@ -52,6 +52,7 @@ setup(
         "bm25s>=0.3",
         "httpx2>=2.16",
         "jsonschema>=4.18",
+        "livekit>=1.2",
         "markdown-it-py>=3.0",
         "mcp>=2.3",
         "numpy>=1.26",
@@ -60,6 +61,7 @@ setup(
         "opencv-python-headless>=4.6,<5",
         "pint>=0.24",
         "pocketsphinx>=5.0",
+        "pulsectl>=23.5",
         "pystemmer>=3.0",
         "pyyaml>=6.0",
         "referencing>=0.30",
@@ -70,13 +72,19 @@ setup(
         "soxr>=0.3",
         "text2num>=3.1",
     ],
-    extras_require={"native": ["safetensors>=0.8", "tokenizers>=0.23", "torch>=2.13"]},
+    extras_require={
+        "native": ["safetensors>=0.8", "tokenizers>=0.23", "torch>=2.13"],
+        "sherpa": ["sherpa-onnx>=2.0"],
+        "whisper": ["faster-whisper>=1.2"],
+    },
     zip_safe=False,
     entry_points={
         "console_scripts": [
             "tml = tml_ros.cli.main:main",
             "interaction = tml_ros.nodes.interaction:main",
             "background = tml_ros.nodes.background:main",
+            "audio_capture = tml_ros.nodes.audio_capture:main",
+            "speech_player = tml_ros.nodes.speech_player:main",
         ],
         "tml_ros.background_models": [
             "offline = tml_ros.background.offline.model:OfflineModel",
@@ -84,6 +92,7 @@ setup(
             "scripted = tml_ros.background.scripted:ScriptedModel",
         ],
         "tml_ros.duplex_models": [
+            "always_talk = tml_ros.duplex.baselines:AlwaysTalkModel",
             "cascade = tml_ros.duplex.cascade.model:CascadeModel",
             "native = tml_ros.duplex.native.model:NativeModel",
             "silence = tml_ros.duplex.baselines:SilenceModel",

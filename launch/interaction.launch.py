@@ -1,5 +1,5 @@
 """Launch the interaction node and the background node in a namespace, with parameters from files and the topics of the
-robot's drivers.
+robot's drivers; with ``audio:=true`` this machine's own microphone and loudspeaker, too.
 
 The nodes configure and activate themselves unless ``autostart:=false`` leaves that to a lifecycle manager. They know no
 driver: name the topics of camera and microphone with the ``*_topic`` arguments. See docs/launch.md.
@@ -23,6 +23,11 @@ ARGUMENTS = {
     "params_file": (str(find("config/interaction.yaml")), "ROS parameter file of the interaction node"),
     "background": ("true", "Start the background node, too: documents, plans, or a model behind an endpoint"),
     "background_params_file": (str(find("config/background.yaml")), "ROS parameter file of the background node"),
+    "audio": ("false", "Start audio_capture and speech_player, too: the microphone and loudspeaker of this machine"),
+    "audio_capture_params_file": (str(find("config/audio_capture.yaml")), "ROS parameter file of audio_capture"),
+    "speech_player_params_file": (str(find("config/speech_player.yaml")), "ROS parameter file of speech_player"),
+    "microphone": ("", "Microphone by name or index, see `tml devices`; empty for the one in its params_file"),
+    "loudspeaker": ("", "Loudspeaker by name or index, see `tml devices`; empty for the one in its params_file"),
     "namespace": ("tml", "Namespace of the nodes and of their topics"),
     "use_sim_time": ("false", "Follow /clock: true with a simulator or a bag"),
     "autostart": ("true", "Configure and activate at start; false leaves it to a lifecycle manager"),
@@ -40,6 +45,8 @@ INPUTS = {
     "audio/reference": "reference_topic",
 }
 
+DEVICES = (("audio_capture", "microphone", "audio/in"), ("speech_player", "loudspeaker", "audio/reference"))
+
 
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments and start the nodes with them."""
@@ -51,16 +58,29 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _start(context: LaunchContext) -> list[LifecycleNode]:
-    """Make the nodes; a function, because a model that is not given must not be passed on."""
-    overrides = {"model": _typed("model", str)} if LaunchConfiguration("model").perform(context) else {}
-    nodes = [_node(context, "interaction", "params_file", INPUTS, overrides)]
-    wanted = LaunchConfiguration("background").perform(context).lower()
-    if wanted not in ("true", "false"):
-        raise ConfigError(f"background must be true or false, got {wanted!r}")
-    if wanted == "true":
+    """Make the nodes; a function, because what is not given must not be passed on."""
+    nodes = [_node(context, "interaction", "params_file", INPUTS, _given(context, model="model"))]
+    if _is_wanted(context, "background"):
         cameras = {topic: argument for topic, argument in INPUTS.items() if topic.startswith("image")}
         nodes.append(_node(context, "background", "background_params_file", cameras, {}))
+    if _is_wanted(context, "audio"):
+        for name, device, topic in DEVICES:
+            topics = {topic: INPUTS[topic]}
+            nodes.append(_node(context, name, f"{name}_params_file", topics, _given(context, device=device)))
     return nodes
+
+
+def _given(context: LaunchContext, **arguments: str) -> dict[str, ParameterValue]:
+    """Return the parameters whose arguments were given. arguments: parameter to argument."""
+    given = {name: one for name, one in arguments.items() if LaunchConfiguration(one).perform(context)}
+    return {name: _typed(argument, str) for name, argument in given.items()}
+
+
+def _is_wanted(context: LaunchContext, argument: str) -> bool:
+    wanted = LaunchConfiguration(argument).perform(context).lower()
+    if wanted not in ("true", "false"):
+        raise ConfigError(f"{argument} must be true or false, got {wanted!r}")
+    return wanted == "true"
 
 
 def _node(

@@ -15,6 +15,8 @@ import yaml
 from tml_ros.background.config import BackgroundConfig
 from tml_ros.background.registry import backend_parameters
 from tml_ros.config import Parameter, declarations, flatten, load_parameter_file, param
+from tml_ros.devices.capture import CaptureConfig
+from tml_ros.devices.playback import PlaybackConfig
 from tml_ros.duplex.registry import model_parameters
 from tml_ros.session.build import all_parameters, read_config
 from tml_ros.session.config import InteractionConfig
@@ -24,7 +26,8 @@ ROOT = Path(__file__).resolve().parents[1]
 TABLE_FILE = ROOT / "docs" / "parameters.md"
 TABLE = re.compile(r"^\|.*\|\n(?:\|.*\|\n)+", re.MULTILINE)
 MEND = "run `python test/test_config_files.py` to write it anew"
-NODES = ("interaction", "background")
+DEVICES = {"audio_capture": CaptureConfig, "speech_player": PlaybackConfig}
+NODES = ("interaction", "background", *DEVICES)
 
 
 def parameter_file(node: str) -> Path:
@@ -38,6 +41,8 @@ def shipped(node: str) -> dict[str, Parameter]:
     own = declarations(parameters.NodeConfig)
     if node == "interaction":
         return own | all_parameters(declarations(InteractionConfig)["model"].default) | model_parameters("native")
+    if node in DEVICES:
+        return own | declarations(DEVICES[node])
     backends = [backend_parameters(name) for name in ("offline", "openai", "scripted")]
     return own | declarations(BackgroundConfig) | dict(pair for one in backends for pair in one.items())
 

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "tml_ros"
 LEVELS = [
     {"errors", "records", "config", "clock", "wire", "resources", "plugins", "schema_files"},
     {"media", "intents"},
-    {"windowing", "bags", "speech", "background", "safety"},
+    {"windowing", "bags", "speech", "background", "safety", "devices"},
     {"duplex"},
     {"session"},
     {"evaluation", "replay", "training"},

@@ -27,8 +27,9 @@ FIELDS = {
         string stage, string text, uint8 outcome, string result_json""",
     "msg/MicroTurnMetrics.msg": """
         std_msgs/Header header, string session_id, uint64 window_seq, float64 window_sec, uint32 frames,
-        uint32 missing_samples, uint32 late_messages, float64 av_skew_sec, float64 ingest_age_sec,
-        float64 inference_sec, uint32 queue_depth, bool deadline_missed, diagnostic_msgs/KeyValue[] counters""",
+        uint32 missing_samples, uint32 late_messages, float64 av_skew_sec, float32 erle_db,
+        float32 echo_delay_sec, float64 ingest_age_sec, float64 inference_sec, uint32 queue_depth,
+        bool deadline_missed, diagnostic_msgs/KeyValue[] counters""",
     "msg/PlaybackStatus.msg": "std_msgs/Header header, uint64 utterance_id, uint8 state, uint64 samples_played",
     "msg/SafetyAlert.msg": """
         std_msgs/Header header, string alert_id, uint8 state, uint8 severity, string rule, string category,

@@ -24,9 +24,12 @@ ENTRY_POINTS = {
     ("console_scripts", "tml = tml_ros.cli.main:main"),
     ("console_scripts", "interaction = tml_ros.nodes.interaction:main"),
     ("console_scripts", "background = tml_ros.nodes.background:main"),
+    ("console_scripts", "audio_capture = tml_ros.nodes.audio_capture:main"),
+    ("console_scripts", "speech_player = tml_ros.nodes.speech_player:main"),
     ("tml_ros.background_models", "offline = tml_ros.background.offline.model:OfflineModel"),
     ("tml_ros.background_models", "openai = tml_ros.background.openai.model:OpenAIModel"),
     ("tml_ros.background_models", "scripted = tml_ros.background.scripted:ScriptedModel"),
+    ("tml_ros.duplex_models", "always_talk = tml_ros.duplex.baselines:AlwaysTalkModel"),
     ("tml_ros.duplex_models", "cascade = tml_ros.duplex.cascade.model:CascadeModel"),
     ("tml_ros.duplex_models", "native = tml_ros.duplex.native.model:NativeModel"),
     ("tml_ros.duplex_models", "silence = tml_ros.duplex.baselines:SilenceModel"),
@@ -78,8 +81,11 @@ def test_requirement_is_pinned_as_in_the_lock_when_it_is_listed(path: Path) -> N
 def test_requirements_are_pinned_when_setup_asks_for_them(distribution) -> None:
     asked = {canonical(re.split(r"[<>=]", line)[0]) for line in distribution.install_requires}
     assert asked == pins(ROOT / "requirements.txt").keys()
-    (native,) = distribution.extras_require.values()
+    extras = dict(distribution.extras_require)
+    native = extras.pop("native")
     assert {re.split(r"[<>=]", line)[0] for line in native} == pins(ROOT / "requirements-native.txt").keys()
+    others = {re.split(r"[<>=]", line)[0] for lines in extras.values() for line in lines}
+    assert others <= pins(ROOT / "requirements-dev.txt").keys()  # what is optional is tested all the same
 
 
 def test_entry_points_are_declared_when_others_rely_on_them(distribution) -> None:
@@ -109,7 +115,7 @@ def test_everything_shipped_is_listed_when_setup_collects_data(distribution) -> 
     assert all(path.is_file() for path in installed.values())
 
 
-@pytest.mark.parametrize("target", ["clean", "demo", "help", "lint", "lock", "setup", "test"])
+@pytest.mark.parametrize("target", ["clean", "demo", "help", "lint", "lock", "setup", "test", "test-audio"])
 def test_target_exists_when_make_is_asked(target: str) -> None:
     plan = subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert plan and "Nothing to be done" not in plan
@@ -208,7 +214,11 @@ def test_error_says_where_it_looked_when_nothing_is_installed(tmp_path: Path, mo
 
 def test_every_test_is_run_once_when_make_test_divides_them() -> None:
     plan = subprocess.run(["make", "--dry-run", "test"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    shared, alone = (line.split() for line in plan.splitlines() if "-m pytest" in line)
-    left_out = {word.removeprefix("--ignore=") for word in shared if word.startswith("--ignore=")}
-    assert left_out == {word for word in alone if word.startswith("test/")}
+    shared, graphs, alone = (line.split() for line in plan.splitlines() if "-m pytest" in line)
+    left_out, apart = (
+        {word.removeprefix("--ignore=") for word in run if "--ignore=" in word} for run in (shared, graphs)
+    )
+    named = [{word for word in run if word.startswith("test/")} for run in (graphs, alone)]
+    assert left_out == named[0] | named[1] | {"test/audio"}  # which `make test-audio` runs
+    assert apart == named[1]
     assert left_out and all((ROOT / path).exists() for path in left_out)

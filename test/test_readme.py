@@ -15,10 +15,11 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 COVERED = {
     "make demo": "test/cli/test_demo.py runs `tml demo`; test_make_targets_call_what_is_tested below ties the two",
     "make test": "is what runs this",
+    "make test-audio": "test/audio is what it runs, after `make test`; test_make_targets_call_what_is_tested below",
     ".venv/bin/tml bag make config/scenes/demo.yaml demo_bag": "test_commands_without_ros_run below",
     ".venv/bin/tml replay demo_bag --out demo_out": "test_commands_without_ros_run below",
     "colcon build --base-paths . tml_interfaces && source install/setup.bash": "test/test_colcon.py",
-    "ros2 launch tml_ros interaction.launch.py image_topic:=/camera/image_raw audio_topic:=/audio/in": "test/launch/",
+    "ros2 launch tml_ros interaction.launch.py audio:=true image_topic:=/camera/image_raw": "test/launch/",
 }
 
 
@@ -68,7 +69,8 @@ def test_commands_without_ros_run(tmp_path):
 def test_make_targets_call_what_is_tested():
     makefile = (ROOT / "Makefile").read_text()
     assert re.search(r"^demo: setup.*\n\t.*\.venv/bin/tml demo", makefile, re.MULTILINE)
-    assert re.search(r"^test: lint.*\n(?:.+\n)*?\t.*-m pytest", makefile, re.MULTILINE)
+    assert re.search(r"^test: lint.*\n(?:.+\n)*?\t\$\(RUN\) ", makefile, re.MULTILINE)
+    assert re.search(r"^test-audio: setup.*\n(?:\t.*\n)*?\t.*-m pytest .* test/audio ", makefile, re.MULTILINE)
 
 
 def test_sections_come_in_the_promised_order():

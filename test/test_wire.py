@@ -40,7 +40,7 @@ RECORDS = [
     SessionState(
         NS, "s", AgentState.SPEAKING, UserState.PAUSING, Floor.HOLD, True, NS - 5, NS - 6, 7, ("d1", "d2"), True, True
     ),
-    TurnMetrics(NS, "s", 7, 0.2, 2, 5, 1, -0.03, {"gaps": 1, "late_messages": 2}, 0.1, 0.05, 3, True),
+    TurnMetrics(NS, "s", 7, 0.2, 2, 5, 1, -0.03, {"gaps": 1, "late_messages": 2}, 24.5, 0.03125, 0.1, 0.05, 3, True),
 ]
 WALL_CLOCK = {"ingest_age_sec", "inference_sec", "queue_depth", "deadline_missed"}
 

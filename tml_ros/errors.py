@@ -3,6 +3,7 @@
     TmlError
     ├── ConfigError             a parameter, YAML file or command-line value is wrong
     │   └── SceneError          a scene file is wrong
+    ├── DeviceError             a microphone or loudspeaker is absent, busy or refuses what is asked of it
     ├── InputError              a message or file that came in cannot be used
     │   ├── AudioFormatError    unknown encoding, absurd rate, ragged data
     │   ├── ImageFormatError    unknown encoding, truncated rows, broken JPEG
@@ -21,6 +22,7 @@ __all__ = [
     "AudioFormatError",
     "BagError",
     "ConfigError",
+    "DeviceError",
     "ImageFormatError",
     "InputError",
     "MissingDependencyError",
@@ -42,6 +44,10 @@ class ConfigError(TmlError):
 
 class SceneError(ConfigError):
     """A scene file is wrong."""
+
+
+class DeviceError(TmlError):
+    """A microphone or loudspeaker is absent, busy or refuses what is asked of it; it may work later."""
 
 
 class InputError(TmlError):

@@ -281,13 +281,15 @@ class UserState(IntEnum):
 class MicroTurnOutput:
     """What a model puts out for one micro-turn. audio: [N] float32 at 16 kHz, or None to have the text synthesised.
 
-    withdraws: the person no longer wants what was delegated.
+    floor HOLD while the robot speaks: somebody else makes a sound, and whether he wants the floor shows soon. resumes:
+    the robot was interrupted for nothing and may say the rest. withdraws: what was delegated is no longer wanted.
     """
 
     floor: Floor = Floor.LISTEN
     user_state: UserState = UserState.UNKNOWN
     speech: tuple[SpeechText, ...] = ()
     audio: NDArray[np.float32] | None = None
+    resumes: bool = False
     intents: tuple[IntentDraft, ...] = ()
     delegations: tuple[DelegationDraft, ...] = ()
     withdraws: bool = False
@@ -439,7 +441,11 @@ class SessionState:
 
 @dataclass(frozen=True, slots=True)
 class TurnMetrics:
-    """Health of one micro-turn. The fields under `wall clock` are left out of every digest."""
+    """Health of one micro-turn. The fields under `wall clock` are left out of every digest.
+
+    erle_db, echo_delay_sec: how much quieter the robot's echo is for the model than at the microphone, and how long
+    after audio/reference it comes; 0 as long as there is none.
+    """
 
     stamp_ns: int
     session_id: str
@@ -450,6 +456,8 @@ class TurnMetrics:
     late_messages: int
     av_skew_sec: float
     counters: Mapping[str, int] = field(default_factory=dict)
+    erle_db: float = 0.0
+    echo_delay_sec: float = 0.0
     # wall clock
     ingest_age_sec: float = 0.0
     inference_sec: float = 0.0

@@ -263,6 +263,9 @@ def _read_metrics(m: Any) -> TurnMetrics:
         late_messages=int(m.late_messages),
         av_skew_sec=float(m.av_skew_sec),
         counters={pair.key: int(pair.value) for pair in m.counters},
+        # bags from before there was an echo canceller have neither
+        erle_db=float(getattr(m, "erle_db", 0.0)),
+        echo_delay_sec=float(getattr(m, "echo_delay_sec", 0.0)),
         ingest_age_sec=float(m.ingest_age_sec),
         inference_sec=float(m.inference_sec),
         queue_depth=int(m.queue_depth),
@@ -423,6 +426,8 @@ def _metrics(r: TurnMetrics) -> Tree:
         "missing_samples": r.missing_samples,
         "late_messages": r.late_messages,
         "av_skew_sec": r.av_skew_sec,
+        "erle_db": r.erle_db,
+        "echo_delay_sec": r.echo_delay_sec,
         "ingest_age_sec": r.ingest_age_sec,
         "inference_sec": r.inference_sec,
         "queue_depth": r.queue_depth,

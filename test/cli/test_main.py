@@ -96,3 +96,19 @@ def test_folder_of_others_is_left_alone_when_the_demo_is_told_to_use_it(tmp_path
     assert done.returncode == 1
     assert "was not made by `tml demo`" in done.stderr
     assert (tmp_path / "mine" / "thesis.tex").exists()
+
+
+def test_devices_are_listed_for_the_node_that_they_are_for_when_there_are_some(capsys, monkeypatch):
+    from tml_ros.cli import devices
+    from tml_ros.devices.portaudio import Device
+
+    known = {"input": [Device(3, "array", 4, 48_000, "ALSA")], "output": [Device(0, "box", 2, 44_100, "ALSA")]}
+    monkeypatch.setattr(devices, "list_devices", known.__getitem__)
+    assert main(["devices"]) == 0
+    table, rows = capsys.readouterr().out.rsplit("\n", 2)[:2]
+    assert "array" in table and "44100" in table
+    found = [(row["for"], row["index"], row["name"], row["channels"], row["rate_hz"]) for row in json.loads(rows)]
+    assert found == [("audio_capture", 3, "array", 4, 48_000), ("speech_player", 0, "box", 2, 44_100)]
+    monkeypatch.setattr(devices, "list_devices", lambda kind: [])
+    assert main(["devices"]) == 0
+    assert "plug one in" in capsys.readouterr().out

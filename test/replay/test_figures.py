@@ -11,6 +11,7 @@ from tml_ros.replay.figures import (
     conversation,
     count_rows,
     duration_s,
+    echo_rows,
     latency_spreads,
     printable,
     spread,
@@ -63,6 +64,7 @@ def test_figures_are_calm_when_the_log_is_empty():
     assert all(count == 0 for _, count in count_rows(log))
     assert [s.count for s in latency_spreads(log)] == [0, 0, 0]
     assert conversation(log) == []
+    assert echo_rows(log) == ()
 
 
 def test_conversation_is_by_time_when_both_talk():

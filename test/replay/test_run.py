@@ -64,6 +64,7 @@ def test_digest_is_the_same_when_two_processes_replay_the_same_bag(bag, tmp_path
         "alerts",
         "deadline_missed",
         "digest",
+        "echo",
         "frames",
         "intents",
         "late_messages",

@@ -162,4 +162,12 @@ def test_summary_is_plain_json_when_everything_happened(log):
     expected = {"intent": "STOP", "data": {"now": True}, "window_seq": 0, "confidence": 0.8765, "withdrawn": False}
     assert summary["intents"] == [expected]
     assert summary["alerts"] == [{"rule": "fire", "state": "CLEARED", "description": "it is out", "at_s": 0.2}]
+    assert summary["echo"] is None
     assert summary["utterances"] == [{"text": "yes", "kind": "REPLY", "start_s": 0.2, "end_s": 0.3}]
+
+
+def test_echo_is_summed_up_when_some_was_heard(log):
+    for index, erle_db in enumerate((0.0, 20.0, 24.0, 26.0)):
+        log.add(metrics(index, erle_db=erle_db, echo_delay_sec=0.04 if erle_db else 0.0))
+    assert log.summary()["echo"] == {"erle_db": 24.0, "delay_ms": 40.0}
+    assert (log.turns[3].erle_db, log.turns[3].echo_delay_ms) == (26.0, 40.0)

@@ -10,6 +10,7 @@ from tml_ros.clock import ManualClock
 from tml_ros.config import declarations
 from tml_ros.duplex.protocol import SessionInfo
 from tml_ros.duplex.scripted import ScriptedDuplex
+from tml_ros.errors import MissingDependencyError
 from tml_ros.records import (
     MICRO_TURN_NS,
     AgentState,
@@ -124,6 +125,53 @@ def test_loudspeaker_is_flushed_when_the_model_yields_the_floor():
     assert max(p.window_seq for p in of(SpeechPiece, records)) == 1
     assert [e.text for e in of(TranscriptEvent, records)] == ["One two three four five."]
     assert session.counters["barge_ins"] == 1
+
+
+LONG = SpeechText("One two three four five. Six seven eight nine ten. Eleven twelve.")
+
+
+def test_voice_is_turned_down_and_up_when_the_model_waits_for_what_a_sound_is():
+    script = {0: MicroTurnOutput(Floor.SPEAK, speech=(LONG,))} | {n: MicroTurnOutput(Floor.HOLD) for n in (2, 3, 7, 8)}
+    _, _, records = run(script, 10)
+    found = [(c.command, (c.stamp_ns - T0) // MICRO_TURN_NS - 1) for c in of(SpeechControl, records)]
+    assert found == [(SpeechCommand.DUCK, 2), (SpeechCommand.RESUME, 4)]  # at 7 nothing is played any more
+
+
+def test_voice_is_up_again_for_what_is_not_cut_when_the_floor_is_yielded():
+    script = {0: MicroTurnOutput(Floor.SPEAK, speech=(LONG,)), 2: MicroTurnOutput(Floor.HOLD)}
+    _, _, records = run(script | {3: MicroTurnOutput(Floor.YIELD)}, 6)
+    commands = [c.command for c in of(SpeechControl, records)]
+    assert commands == [SpeechCommand.DUCK, SpeechCommand.FLUSH, SpeechCommand.RESUME]
+
+
+def test_rest_is_said_when_the_interruption_was_none():
+    script = {
+        0: MicroTurnOutput(Floor.SPEAK, speech=(LONG,)),
+        3: MicroTurnOutput(Floor.YIELD),
+        6: MicroTurnOutput(resumes=True),
+        7: MicroTurnOutput(resumes=True),
+    }
+    _, session, records = run(script, 14)
+    assert [e.text for e in of(TranscriptEvent, records)] == [
+        "One two three four five. Six seven eight nine ten.",
+        "Six seven eight nine ten. Eleven twelve.",
+    ]
+    assert session.counters["resumed_utterances"] == 1
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        {5: MicroTurnOutput(speech=(SpeechText("All right."),))},
+        {5: MicroTurnOutput(withdraws=True)},
+        {5: MicroTurnOutput(delegations=(DelegationDraft("where"),))},
+        {60: MicroTurnOutput(resumes=True), 6: MicroTurnOutput()},
+    ],
+)
+def test_rest_is_dropped_when_something_else_is_said_or_done_or_much_time_has_passed(between):
+    script = {0: MicroTurnOutput(Floor.SPEAK, speech=(LONG,)), 3: MicroTurnOutput(Floor.YIELD)}
+    _, session, _ = run(script | {6: MicroTurnOutput(resumes=True)} | between, 62)
+    assert session.counters["resumed_utterances"] == 0
 
 
 def test_overlap_is_stated_when_both_speak():
@@ -387,6 +435,10 @@ def test_broken_publisher_does_not_stop_the_engine_when_it_raises():
 @pytest.mark.parametrize("name", declarations(InteractionConfig)["speech.synthesiser"].choices)
 def test_every_synthesiser_that_can_be_chosen_can_be_made(name):
     values = {"model": "silence", "speech.synthesiser": name}
+    if name == "piper":  # its voice is a file of the user's; see test/speech/test_piper.py
+        with pytest.raises(MissingDependencyError, match=r"speech\.voice is empty"):
+            build(values, ManualClock())
+        return
     assembly = build(values, ManualClock())
     assert assembly.config.speech.synthesiser == name
     assembly.model.close()

@@ -234,6 +234,15 @@ def test_filler_is_not_repeated_when_the_person_cut_it_short():
     ]
 
 
+def test_report_is_gone_on_with_when_the_person_only_coughed():
+    report = {"match": "where", "updates": [result("One two three four five. Six seven eight nine.", after_s=1.0)]}
+    script = {2: ask("where"), 11: MicroTurnOutput(Floor.YIELD), 14: MicroTurnOutput(resumes=True), 20: ask("when")}
+    steps, session = talk(script, [report, {"updates": [result("Noon.", after_s=1.0)]}])
+    words = [text for _, kind, text in spoken(steps) if kind is SpeechKind.BACKGROUND]
+    assert words == ["One two three four five. Six seven eight nine.", "Six seven eight nine.", "Noon."]
+    assert session.counters["withdrawn_delegations"] == 0  # the next request is no substitute for what was cut
+
+
 # ----------------------------------------------------------------------------------------------------- corrections
 
 

@@ -88,6 +88,40 @@ def test_flush_cuts_what_is_not_played_and_says_what_was_when_the_person_speaks(
     assert queue.playback(T0 + 3 * MICRO_TURN_NS) is None
 
 
+def test_rest_begins_with_the_clause_that_was_cut_when_it_is_asked_for():
+    queue = UtteranceQueue(ScriptedSynthesiser(), lead_pieces=0)
+    first = queue.say(SpeechText("One two three four. Five six seven eight. Nine ten."))
+    second = queue.say(SpeechText("Eleven twelve.", SpeechKind.BACKGROUND, priority=100))
+    queue.say(SpeechText("Fire!", SpeechKind.ALERT, interruptible=False))
+    for number in range(4):
+        queue.take(T0 + number * MICRO_TURN_NS, "s", 0)
+    queue.flush(T0 + 5 * MICRO_TURN_NS - 1)
+    assert queue.take_cut() == []  # the alert is still to be said
+    queue = UtteranceQueue(ScriptedSynthesiser(), lead_pieces=0)
+    queue.say(SpeechText("One two three four. Five six seven eight. Nine ten."))
+    queue.say(SpeechText("Eleven twelve.", SpeechKind.BACKGROUND, priority=100))
+    for number in range(3):
+        queue.take(T0 + number * MICRO_TURN_NS, "s", 0)
+    queue.flush(T0 + 2 * MICRO_TURN_NS + 100_000_000)
+    assert queue.take_cut() == [
+        (first, SpeechText("Five six seven eight. Nine ten.")),
+        (second, SpeechText("Eleven twelve.", SpeechKind.BACKGROUND, priority=100)),
+    ]
+    assert queue.take_cut() == []
+
+
+def test_nothing_is_left_when_an_utterance_was_over_or_in_the_voice_of_the_model():
+    queue = UtteranceQueue(ScriptedSynthesiser(), lead_pieces=0)
+    queue.say(SpeechText("One two."))
+    queue.take(T0, "s", 0)
+    queue.flush(T0 + MICRO_TURN_NS)
+    assert queue.take_cut() == []
+    queue.say_audio(SpeechText("One two three."), np.ones(9600, np.float32))
+    queue.take(T0 + MICRO_TURN_NS, "s", 1)
+    queue.flush(T0 + 2 * MICRO_TURN_NS - 1)
+    assert queue.take_cut() == []
+
+
 def test_uninterruptible_speech_stays_when_flushed():
     queue = UtteranceQueue(ScriptedSynthesiser())
     queue.say(SpeechText("Fire in zone two.", SpeechKind.ALERT, interruptible=False))

@@ -22,6 +22,7 @@ from tml_ros.speech import (
     split_clauses,
 )
 from tml_ros.speech import synthesis as module
+from tml_ros.speech.programs import finish
 
 needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed: apt-get install flite")
 needs_espeak = pytest.mark.skipif(
@@ -100,7 +101,7 @@ def test_sound_is_shorter_when_speed_is_higher(program: str, voice: str) -> None
 
 def test_peak_is_limited_when_program_is_too_loud() -> None:
     loud = np.sin(np.arange(16_000, dtype=np.float32))
-    limited = module._finish(loud, "")
+    limited = finish(loud, "")
     assert np.abs(limited).max() <= 0.9
     assert np.allclose(limited, 0.9 * loud[: len(limited)], atol=1e-3)
 

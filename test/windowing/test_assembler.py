@@ -127,6 +127,25 @@ def test_stamp_jitter_has_no_effect_when_below_the_drift_bound():
     assert np.array_equal(heard(run(assembler(lateness_ms=120), items))[:16_000], ramp(16_000))
 
 
+@pytest.mark.parametrize(("rate", "drift_ppm"), [(16_000, 150), (16_000, -150), (48_000, 150)])
+def test_sound_stays_in_time_and_whole_when_the_clock_of_the_device_drifts(rate, drift_ppm):
+    a, size, jitter = assembler(), rate // 10, np.random.default_rng(0)
+    click = np.zeros(size, np.int16)
+    click[0] = 20_000
+    closed = []
+    for number in range(6_000):  # ten minutes: 90 ms of drift, twice what places a stream anew
+        data = (click if number % 100 == 0 else click * 0).tobytes()
+        stamp = T0 + int(number * 100 * MS * (1 + drift_ppm * 1e-6) + jitter.uniform(-5, 5) * MS)
+        closed += a.add_audio(AudioChunk(stamp, "mic", number * size, rate, 1, "S16LE", data))
+    assert a.counters.get("resyncs", 0) == a.counters.get("gaps", 0) == a.counters.get("missing_samples", 0) == 0
+    assert 0.7 <= a.counters["drift_samples"] / (0.09 * 16_000) <= 1.0
+    sound = np.abs(heard(closed))
+    start_ns = closed[0].turn.start_ns
+    for number in range(300, 5_900, 100):
+        due = round((T0 - start_ns) * 16e-6 + number * 1600 * (1 + drift_ppm * 1e-6))
+        assert abs(int(np.argmax(sound[due - 1600 : due + 1600])) - 1600) <= 400, number  # 25 ms
+
+
 def test_stream_change_is_resynchronised_when_the_device_restarts():
     samples = ramp(16_000)
     items = chunks(samples[:6400], 320)

@@ -16,8 +16,9 @@ from rich.table import Table
 from tml_ros.background import create_background
 from tml_ros.background.config import BackgroundConfig, surroundings
 from tml_ros.duplex.registry import available_models, create_model
-from tml_ros.errors import TmlError
+from tml_ros.errors import MissingDependencyError, TmlError
 from tml_ros.nodes import environment
+from tml_ros.speech.piper import find_piper
 
 __all__ = ["Finding", "doctor"]
 
@@ -43,6 +44,7 @@ _PACKAGES = (
     "httpx2",
     "mcp",
 )
+_RECOGNIZERS = ("sherpa-onnx", "faster-whisper")
 _PROGRAMS = {"flite": "flite", "espeak-ng": "espeak-ng"}
 
 
@@ -88,7 +90,15 @@ def _python() -> list[Finding]:
         except importlib.metadata.PackageNotFoundError:
             remedy = f"pip install {name}" + (" --no-deps" if name == "silero-vad" else "")
             found.append(Finding(name, _has_cv2(name), True, "from another package" if _has_cv2(name) else "", remedy))
-    return found
+    return [*found, *(_recognizer(name) for name in _RECOGNIZERS)]
+
+
+def _recognizer(name: str) -> Finding:
+    """Look for a package that only another recogniser of the cascade needs."""
+    try:
+        return Finding(name, True, False, importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, False, False, "", f"pip install {name}; only for cascade.recognizer: {name}")
 
 
 def _has_cv2(name: str) -> bool:
@@ -101,7 +111,14 @@ def _programs() -> list[Finding]:
     for program, package in _PROGRAMS.items():
         path = shutil.which(program) or ""
         found.append(Finding(program, bool(path), program == "flite", path, f"apt install {package}"))
-    return [*found, _portaudio()]
+    return [*found, _piper(), _portaudio()]
+
+
+def _piper() -> Finding:
+    try:
+        return Finding("piper", True, False, find_piper())
+    except MissingDependencyError as err:
+        return Finding("piper", False, False, "", f"{err}; only for speech.synthesiser: piper")
 
 
 def _portaudio() -> Finding:

@@ -43,6 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     models = commands.add_parser("models", help="list the duplex and background models that can be used")
     models.add_argument("--json", action="store_true", help="print JSON only")
     models.set_defaults(run=_run_models)
+    devices = commands.add_parser("devices", help="list the microphones and loudspeakers of this machine")
+    devices.add_argument("--json", action="store_true", help="print JSON only")
+    devices.set_defaults(run=_run_devices)
     doctor = commands.add_parser("doctor", help="say what is present, what is missing and how to get it")
     doctor.add_argument("--json", action="store_true", help="print JSON only")
     doctor.add_argument("--dds", action="store_true", help="also measure how many camera images DDS loses here (10 s)")
@@ -222,6 +225,12 @@ def _run_models(options: argparse.Namespace) -> int:
     from tml_ros.cli.models import list_models
 
     return list_models(as_json=options.json)
+
+
+def _run_devices(options: argparse.Namespace) -> int:
+    from tml_ros.cli.devices import show_devices
+
+    return show_devices(as_json=options.json)
 
 
 def _run_doctor(options: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tml_ros.records import MICRO_TURN_NS
-from tml_ros.replay.figures import conversation, count_rows, latency_spreads, printable
+from tml_ros.replay.figures import conversation, count_rows, echo_rows, latency_spreads, printable
 from tml_ros.replay.runlog import RunLog, TurnRow
 
 __all__ = ["Timeline", "plain_line", "summary_tables"]
@@ -140,7 +140,7 @@ def summary_tables(log: RunLog) -> tuple[Table, Table, Table]:
         talk.add_row(f"{start_s:.1f} s", Text(who, style=style), Text(printable(text)), Text(note))
     counts = Table("what", title="counts", title_justify="left")
     counts.add_column("count", justify="right")
-    for name, count in count_rows(log):
+    for name, count in (*count_rows(log), *echo_rows(log)):
         counts.add_row(Text(printable(name)), str(count))
     latencies = Table("latency, ms", title="latencies", title_justify="left")
     for name in ("n", "p50", "p95", "p99", "max"):

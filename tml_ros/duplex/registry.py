@@ -16,6 +16,7 @@ MODELS = Registry(
     {
         "cascade": "tml_ros.duplex.cascade.model:CascadeModel",
         "native": "tml_ros.duplex.native.model:NativeModel",
+        "always_talk": "tml_ros.duplex.baselines:AlwaysTalkModel",
         "silence": "tml_ros.duplex.baselines:SilenceModel",
     },
 )

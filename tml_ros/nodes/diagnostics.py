@@ -14,6 +14,7 @@ _WARNINGS = (
     "bad_stamps",
     "clock_jumps",
     "deadline_missed",
+    "echo_failures",
     "gaps",
     "late_messages",
     "nonfinite_samples",
@@ -37,6 +38,8 @@ def describe_health(
             "inference_ms": f"{newest.inference_sec * 1e3:.1f}",
             "ingest_age_ms": f"{newest.ingest_age_sec * 1e3:.1f}",
             "queue_depth": str(newest.queue_depth),
+            "erle_db": f"{newest.erle_db:.1f}",
+            "echo_delay_ms": f"{newest.echo_delay_sec * 1e3:.0f}",
         }
     status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
     return status
@@ -61,15 +64,16 @@ def _judge(newest: TurnMetrics | None, counters: Mapping[str, int], silent: list
     failed = [name for name in _ERRORS if counters.get(name)]
     if failed:
         return DiagnosticStatus.ERROR, _listed(failed, counters)
+    refused = [name for name in counters if name.startswith("refused_") and counters[name]]
+    first = f"{_listed(refused, counters)}; " if refused else ""
     if silent:
         topics = ", ".join(silent)
         return DiagnosticStatus.WARN, (
-            f"{topics} has a publisher, but nothing arrives; check its QoS, and for large images the Fast DDS profile "
-            "(config/fastdds.xml)"
+            f"{first}{topics} has a publisher, but nothing arrives; check its QoS, and for large images the Fast DDS "
+            "profile (config/fastdds.xml)"
         )
     if newest is None:
-        return DiagnosticStatus.WARN, "no micro-turn yet: waiting for sound or pictures"
-    refused = [name for name in counters if name.startswith("refused_") and counters[name]]
+        return DiagnosticStatus.WARN, f"{first}no micro-turn yet: waiting for sound or pictures"
     noted = refused + [name for name in _WARNINGS if counters.get(name)]
     if noted:
         return DiagnosticStatus.WARN, _listed(noted, counters)

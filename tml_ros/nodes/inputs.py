@@ -5,6 +5,7 @@ from typing import Any
 
 from rclpy.node import Node
 
+from tml_ros.nodes.audio_messages import AudioSource
 from tml_ros.nodes.clock import NodeClock, steady_timer
 from tml_ros.nodes.messages import message_type
 from tml_ros.nodes.qos import INPUT_QOS, input_profile, offers_best_effort
@@ -29,8 +30,11 @@ class InputSubscriptions:
         self._ingest = ingest
         self._assembler = assembler
         self._clock = clock
-        self._subscriptions = {topic: self._subscribe(topic, reliable=True) for topic in INPUT_TYPES}
+        self._audio = AudioSource(node, ingest)
+        self._types = dict(INPUT_TYPES)
         self._best_effort: set[str] = set()
+        self._names = {topic: node.resolve_topic_name(topic) for topic in INPUT_TYPES}
+        self._subscriptions = {topic: self._subscribe(topic) for topic in INPUT_TYPES}
         self._quiet_checks = dict.fromkeys(INPUT_TYPES, 0)
         self._timer = steady_timer(node, _CHECK_PERIOD_S, self._check_publishers)
 
@@ -42,7 +46,7 @@ class InputSubscriptions:
     def silent_topics(self) -> list[str]:
         """Return the sensor topics that have had a publisher for 3 s and gave nothing."""
         return [
-            self._subscriptions[topic].topic_name
+            self._names[topic]
             for topic, checks in self._quiet_checks.items()
             if checks >= _SILENT_AFTER_CHECKS and INPUT_QOS[topic][1]
         ]
@@ -50,27 +54,41 @@ class InputSubscriptions:
     def close(self) -> None:
         """Stop listening."""
         self._node.destroy_timer(self._timer)
+        self._audio.close()
         for subscription in self._subscriptions.values():
             self._node.destroy_subscription(subscription)
         self._subscriptions = {}
 
-    def _subscribe(self, topic: str, *, reliable: bool) -> Any:
+    def _subscribe(self, topic: str) -> Any:
         callback = functools.partial(self._on_message, topic)
-        profile = input_profile(topic, reliable=reliable)
-        return self._node.create_subscription(message_type(INPUT_TYPES[topic]), topic, callback, profile)
+        profile = input_profile(topic, reliable=topic not in self._best_effort)
+        return self._node.create_subscription(message_type(self._types[topic]), topic, callback, profile)
 
     def _on_message(self, topic: str, message: Any) -> None:
         self._quiet_checks[topic] = 0
         self._ingest.take(topic, message, self._clock.now_ns())
 
     def _check_publishers(self) -> None:
-        """Fall back to best effort where a publisher offers no more, and notice publishers that give nothing."""
+        """Subscribe as the publishers offer: best effort, another message for sound. Notice those that give nothing."""
         for topic, (_, may_be_best_effort) in INPUT_QOS.items():
-            name = self._subscriptions[topic].topic_name
+            name = self._names[topic]
             if self._node.count_publishers(name):
                 self._quiet_checks[topic] += 1
+            if topic == "audio/in":
+                self._follow_type(topic, self._audio.follow(name))
             if may_be_best_effort and topic not in self._best_effort and offers_best_effort(self._node, name):
-                self._node.destroy_subscription(self._subscriptions[topic])
-                self._subscriptions[topic] = self._subscribe(topic, reliable=False)
                 self._best_effort.add(topic)
                 self._node.get_logger().info(f"{name} is offered as best effort only; subscribing so")
+                if topic in self._subscriptions:
+                    self._node.destroy_subscription(self._subscriptions[topic])
+                    self._subscriptions[topic] = self._subscribe(topic)
+
+    def _follow_type(self, topic: str, type_name: str) -> None:
+        """Subscribe to another type: the old subscription must be gone first, and the executor lets it go later."""
+        if type_name != self._types[topic]:
+            self._types[topic] = type_name
+            self._best_effort.discard(topic)
+            if topic in self._subscriptions:
+                self._node.destroy_subscription(self._subscriptions.pop(topic))
+        elif topic not in self._subscriptions:
+            self._subscriptions[topic] = self._subscribe(topic)

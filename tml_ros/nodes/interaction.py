@@ -17,6 +17,7 @@ from tml_ros.nodes import parameters
 from tml_ros.nodes.clock import NodeClock, steady_timer
 from tml_ros.nodes.delegate_client import DelegateClient
 from tml_ros.nodes.diagnostics import describe_health
+from tml_ros.nodes.foxglove import FoxgloveAudio
 from tml_ros.nodes.inputs import InputSubscriptions
 from tml_ros.nodes.intents import IntentForwarder
 from tml_ros.nodes.logs import bridge_logging
@@ -55,6 +56,7 @@ class InteractionNode(LifecycleNode):
         self._newest: TurnMetrics | None = None
         self._outputs: dict[str, Any] = {}
         self._forwarder = IntentForwarder(self)
+        self._foxglove: FoxgloveAudio | None = None
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._timer = steady_timer(self, 1.0, self._publish_diagnostics)
         self.create_service(Trigger, "~/reset", self._on_reset)
@@ -76,6 +78,8 @@ class InteractionNode(LifecycleNode):
             return _FAILURE
         for topic, type_name in OUTPUT_TYPES.items():
             self._outputs[topic] = self.create_lifecycle_publisher(message_type(type_name), topic, OUTPUT_QOS[topic])
+        if self._assembly.config.foxglove:
+            self._foxglove = FoxgloveAudio(self)
         return _SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -83,7 +87,7 @@ class InteractionNode(LifecycleNode):
         if self._assembly is None:
             return _FAILURE
         assembler = MicroTurnAssembler(self._assembly.config.window)
-        ingest = Ingest(assembler, self._assembly.engine.submit)
+        ingest = Ingest(assembler, self._assembly.engine.submit, self._assembly.config.audio_input)
         result = super().on_activate(state)
         self._delegates.open()
         self._assembly.engine.start(self._publish)
@@ -105,6 +109,9 @@ class InteractionNode(LifecycleNode):
         for publisher in self._outputs.values():
             self.destroy_lifecycle_publisher(publisher)
         self._outputs = {}
+        if self._foxglove is not None:
+            self._foxglove.close()
+            self._foxglove = None
         if self._assembly is not None:
             self._assembly.model.close()
             self._assembly = None
@@ -126,6 +133,8 @@ class InteractionNode(LifecycleNode):
                 self._forwarder.publish(record)
             elif isinstance(record, TurnMetrics):
                 self._newest = record
+        if self._foxglove is not None:
+            self._foxglove.publish(done)
 
     def _publish_diagnostics(self) -> None:
         counters = dict(self._newest.counters) if self._newest else {}

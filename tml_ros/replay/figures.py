@@ -17,6 +17,7 @@ __all__ = [
     "conversation",
     "count_rows",
     "duration_s",
+    "echo_rows",
     "latency_spreads",
     "printable",
     "spread",
@@ -106,6 +107,17 @@ def count_rows(log: RunLog) -> tuple[tuple[str, int], ...]:
         ("deadlines missed", sum(turn.deadline_missed for turn in turns)),
         ("deepest queue", max((turn.queue_depth for turn in turns), default=0)),
         *sorted(log.counters.items()),
+    )
+
+
+def echo_rows(log: RunLog) -> tuple[tuple[str, str], ...]:
+    """Return how well the robot's own voice was taken out of what it heard; nothing where no echo was heard."""
+    echo = log.echo()
+    if echo is None:
+        return ()
+    return (
+        ("echo return loss enhancement", f"{echo['erle_db']:.1f} dB"),
+        ("echo delay", f"{echo['delay_ms']:.0f} ms"),
     )
 
 

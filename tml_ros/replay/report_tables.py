@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from tml_ros.records import SAMPLE_RATE_HZ
-from tml_ros.replay.figures import count_rows, duration_s, latency_spreads, printable, turn_taking_s
+from tml_ros.replay.figures import count_rows, duration_s, echo_rows, latency_spreads, printable, turn_taking_s
 from tml_ros.replay.runlog import RunLog
 
 __all__ = ["MAX_ROWS", "escape", "facts_html", "tables_html", "tiles_html"]
@@ -82,7 +82,13 @@ def tables_html(log: RunLog) -> str:
                 [_plain(row.cells()) for row in latency_spreads(log)],
                 "name num num num num num",
             ),
-            _section("Counters", "", ("what", "count"), [_plain(row) for row in count_rows(log)], "name num"),
+            _section(
+                "Counters",
+                "",
+                ("what", "count"),
+                [_plain(row) for row in (*count_rows(log), *echo_rows(log))],
+                "name num",
+            ),
             "</div>",
         )
     )

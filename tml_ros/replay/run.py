@@ -20,7 +20,7 @@ from tml_ros.clock import BagClock
 from tml_ros.errors import ConfigError
 from tml_ros.media.jpeg import thumbnail
 from tml_ros.records import MICRO_TURN_NS, DelegationEvent, MicroTurn, SpeechPiece
-from tml_ros.replay.inputs import find_inputs
+from tml_ros.replay.inputs import find_audio_info, find_inputs
 from tml_ros.replay.runlog import RunLog
 from tml_ros.session import TurnRecords
 from tml_ros.session.build import Assembly, build
@@ -86,11 +86,16 @@ def replay(path: Path, options: ReplayOptions, on_turn: Callable[[RunLog, float]
         writer = stack.enter_context(BagWriter(options.out / "bag")) if options.out else None
         player = _Player(assembly, clock, options, writer)
         began = time.monotonic()
-        ingest = Ingest(MicroTurnAssembler(assembly.config.window), player.play)
-        for message in reader.messages(inputs):
+        ingest = Ingest(MicroTurnAssembler(assembly.config.window), player.play, assembly.config.audio_input)
+        info_topics = find_audio_info(reader.info, inputs)
+        ingest.audio.awaits_info = bool(info_topics)
+        for message in reader.messages([*inputs, *info_topics]):
             if options.paced:
                 player.wait_for(message.log_ns)
-            ingest.take(inputs[message.topic], message.message, message.log_ns)
+            if message.topic in info_topics:
+                ingest.take_audio_info(message.message)
+            else:
+                ingest.take(inputs[message.topic], message.message, message.log_ns)
             if on_turn is not None and player.has_news():
                 on_turn(player.log, _share(message.log_ns, reader.info.start_ns, reader.info.end_ns))
         ingest.flush()

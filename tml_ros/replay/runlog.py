@@ -65,6 +65,8 @@ class TurnRow:
     queue_depth: int
     deadline_missed: bool
     alerts: tuple[str, ...] = ()
+    erle_db: float = 0.0
+    echo_delay_ms: float = 0.0
 
 
 @dataclass(slots=True)
@@ -142,6 +144,7 @@ class RunLog:
             "late_messages": sum(turn.late_messages for turn in self.turns),
             "deadline_missed": sum(turn.deadline_missed for turn in self.turns),
             "frames": sum(turn.frames for turn in self.turns),
+            "echo": self.echo(),
             "transcript": [
                 {"text": e.text, "start_s": self._round(e.start_ns), "end_s": self._round(e.end_ns)}
                 for e in self.transcripts
@@ -171,6 +174,14 @@ class RunLog:
                 for a in self.alerts
             ],
         }
+
+    def echo(self) -> dict[str, float] | None:
+        """Return the median echo return loss enhancement and the newest delay, None where no echo was heard."""
+        heard = [turn for turn in self.turns if turn.erle_db]
+        if not heard:
+            return None
+        erle_db = float(np.median([turn.erle_db for turn in heard]))
+        return {"erle_db": round(erle_db, 1), "delay_ms": round(heard[-1].echo_delay_ms, 1)}
 
     def _round(self, stamp_ns: int) -> float:
         return round(self.seconds(stamp_ns), 4)
@@ -231,6 +242,8 @@ class RunLog:
                 queue_depth=metrics.queue_depth,
                 deadline_missed=metrics.deadline_missed,
                 alerts=tuple(self._turn_alerts),
+                erle_db=metrics.erle_db,
+                echo_delay_ms=metrics.echo_delay_sec * 1e3,
             )
         )
         self.counters = dict(metrics.counters)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 
 from tml_ros.config import param
+from tml_ros.media.foreign_audio import AudioInputConfig
+from tml_ros.speech.echo import EchoConfig
 from tml_ros.windowing import WindowConfig
 
 __all__ = ["DelegationConfig", "EngineConfig", "InteractionConfig", "SpeechConfig"]
@@ -13,9 +15,13 @@ class SpeechConfig:
     """How text becomes sound."""
 
     synthesiser: str = param(
-        "flite", "Program that speaks: flite is the more intelligible here", choices=("flite", "espeak")
+        "flite",
+        "Program that speaks: flite is the more intelligible here; piper is more natural and needs a voice file",
+        choices=("flite", "espeak", "piper"),
     )
-    voice: str = param("", "Voice of the synthesiser, such as rms (flite) or de+f3 (espeak); empty: slt or en-us")
+    voice: str = param(
+        "", "Voice such as rms (flite) or de+f3 (espeak), path of the .onnx voice file (piper); empty: slt or en-us"
+    )
     speed: float = param(1.0, "Speaking rate, 1 is the voice's own", minimum=0.5, maximum=2.0)
     lead_pieces: int = param(
         1,
@@ -23,6 +29,13 @@ class SpeechConfig:
         unit="pieces",
         minimum=0,
         maximum=10,
+    )
+    resume_within_s: float = param(
+        10.0,
+        "Time after an interruption for nothing within which the rest is still said; later nobody remembers it",
+        unit="s",
+        minimum=0.0,
+        maximum=600.0,
     )
 
 
@@ -121,7 +134,14 @@ class InteractionConfig:
         "Converter of raw images; cv_bridge only in a ROS installation",
         choices=("own", "cv_bridge"),
     )
+    foxglove: bool = param(
+        False,
+        "Publish what is heard and said as foxglove_msgs/RawAudio on foxglove/heard and foxglove/said too, where that "
+        "package is installed; off, because it sends everything that is said near the robot once more",
+    )
+    audio_input: AudioInputConfig = field(default_factory=AudioInputConfig)
     window: WindowConfig = field(default_factory=WindowConfig)
+    echo: EchoConfig = field(default_factory=EchoConfig)
     speech: SpeechConfig = field(default_factory=SpeechConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     delegation: DelegationConfig = field(default_factory=DelegationConfig)

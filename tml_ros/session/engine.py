@@ -15,13 +15,14 @@ from typing import Literal, cast
 from tml_ros.background.port import BackgroundPort
 from tml_ros.clock import Clock
 from tml_ros.duplex.protocol import DuplexModel, SessionInfo
-from tml_ros.errors import ImageFormatError
+from tml_ros.errors import ImageFormatError, MissingDependencyError
 from tml_ros.intents.allow_list import AllowList
 from tml_ros.media import to_rgb
 from tml_ros.records import Frame, MicroTurn, StampedImage, TurnMetrics
 from tml_ros.session.config import InteractionConfig
 from tml_ros.session.names import session_id_for
 from tml_ros.session.session import InteractionSession, TurnConditions
+from tml_ros.speech.echo import EchoCanceller
 from tml_ros.speech.queue import UtteranceQueue
 from tml_ros.speech.synthesis import Synthesiser
 from tml_ros.windowing import ClosedWindow
@@ -67,6 +68,7 @@ class InferenceEngine:
         self._clock = clock
         self._port = port if config.delegation.enabled else None
         self._session: InteractionSession | None = None
+        self._echo = EchoCanceller(config.echo)
         self._session_number = -1
         self._ordinal = 0
         self._must_reset = False
@@ -144,6 +146,7 @@ class InferenceEngine:
         self.counters["overload_dropped_images"] += len(window.images) - len(images)
         turn = replace(window.turn, frames=self._decode(images))
         session = self._session_for(window)
+        turn = self._without_echo(turn)
         try:
             records = session.step(turn, window.report, conditions)
             self._recovering_turns = max(0, self._recovering_turns - 1)
@@ -167,7 +170,21 @@ class InferenceEngine:
             inference_sec=took_ns / 1e9,
             queue_depth=depth,
             deadline_missed=missed,
+            erle_db=self._echo.meter.erle_db,
+            echo_delay_sec=self._echo.meter.delay_sec,
         )
+
+    def _without_echo(self, turn: MicroTurn) -> MicroTurn:
+        """Take the robot's own voice out of the sound; a muted microphone's is not listened to."""
+        if self.is_muted:
+            return turn
+        try:
+            return replace(turn, audio=self._echo.process(turn.audio, turn.reference))
+        except MissingDependencyError as err:
+            if not self.counters["echo_failures"]:
+                _log.error("the robot hears itself from now on: %s", err)
+            self.counters["echo_failures"] += 1
+            return turn
 
     def _decode(self, images: tuple[StampedImage, ...]) -> tuple[Frame, ...]:
         frames = []
@@ -192,10 +209,13 @@ class InferenceEngine:
                 self._config.seed,
             )
             self._ordinal += 1
+            self._echo = EchoCanceller(self._config.echo)
             queue = UtteranceQueue(self._synthesiser, lead_pieces=self._config.speech.lead_pieces)
             stream = self._model.open(info)
             delegation = self._config.delegation
-            self._session = InteractionSession(info, stream, queue, self._allow_list, delegation, self._port)
+            self._session = InteractionSession(
+                info, stream, queue, self._allow_list, delegation, self._port, self._config.speech.resume_within_s
+            )
         return self._session
 
     def _fail(self, turn: MicroTurn) -> None:

@@ -10,11 +10,13 @@ from typing import Any
 from tml_ros import wire
 from tml_ros.errors import InputError
 from tml_ros.media import validate
+from tml_ros.media.foreign_audio import AudioInputConfig, ForeignAudio
 from tml_ros.records import StampedImage, TextInput
 from tml_ros.windowing import ClosedWindow, MicroTurnAssembler
 
 __all__ = ["Ingest"]
 
+_DEFAULTS = AudioInputConfig()
 _MAX_TEXT = 10_000
 _log = logging.getLogger(__name__)
 
@@ -22,15 +24,23 @@ _log = logging.getLogger(__name__)
 class Ingest:
     """Feeds one assembler and hands every window that closes to ``submit``.
 
+    ``audio``: reads what comes on ``audio/in``, whatever message it is.
+
     Thread: one caller at a time.
     """
 
-    def __init__(self, assembler: MicroTurnAssembler, submit: Callable[[ClosedWindow], None]) -> None:
+    def __init__(
+        self,
+        assembler: MicroTurnAssembler,
+        submit: Callable[[ClosedWindow], None],
+        audio: AudioInputConfig = _DEFAULTS,
+    ) -> None:
+        self.audio = ForeignAudio(audio)
         self._assembler = assembler
         self._submit = submit
         self._explained: set[str] = set()
         self._handlers: dict[str, Callable[[Any, int], list[ClosedWindow]]] = {
-            "audio/in": lambda m, ns: assembler.add_audio(wire.audio_chunk(m, ns)),
+            "audio/in": lambda m, ns: assembler.add_audio(self.audio.read(m, ns)),
             "audio/reference": lambda m, ns: assembler.add_reference(wire.audio_chunk(m, ns)),
             "image": lambda m, ns: self._add_image(wire.image(m, ns)),
             "image/compressed": lambda m, ns: self._add_image(wire.compressed_image(m, ns)),
@@ -41,25 +51,44 @@ class Ingest:
     def take(self, topic: str, message: Any, received_ns: int) -> None:
         """Take in a message. topic: one of ``wire.INPUT_TYPES``. received_ns: its time if it carries none."""
         self._assembler.count(f"received_{topic.replace('/', '_')}")
-        try:
-            closed = self._handlers[topic](message, received_ns)
-        except InputError as err:
-            self._refuse(topic, err)
+        if topic != "audio/in":
+            self._handle(topic, message, received_ns)
             return
-        for window in closed:
-            self._submit(window)
+        for ready, ready_ns in self.audio.ready(message, received_ns):
+            self._handle(topic, ready, ready_ns)
+
+    def take_audio_info(self, message: Any) -> None:
+        """Take in what the sound of ``audio/in`` is made of, where a message of its own says so."""
+        try:
+            held = self.audio.set_info(message)
+        except InputError as err:
+            self.refuse("audio/in", err)
+            return
+        for waiting, received_ns in held:
+            self._handle("audio/in", waiting, received_ns)
 
     def flush(self) -> None:
         """Hand over everything that waits; the streams have ended."""
+        for waiting, received_ns in self.audio.release():
+            self._handle("audio/in", waiting, received_ns)
         for window in self._assembler.flush():
             self._submit(window)
 
-    def _refuse(self, topic: str, err: InputError) -> None:
+    def refuse(self, topic: str, err: InputError) -> None:
         """Count a bad message; explain each kind once, for a stream that is wrong is wrong 50 times a second."""
         self._assembler.count(f"refused_{topic.replace('/', '_')}")
         if str(err) not in self._explained and len(self._explained) < 100:
             self._explained.add(str(err))
             _log.warning("message on %s refused, and every further one like it: %s", topic, err)
+
+    def _handle(self, topic: str, message: Any, received_ns: int) -> None:
+        try:
+            closed = self._handlers[topic](message, received_ns)
+        except InputError as err:
+            self.refuse(topic, err)
+            return
+        for window in closed:
+            self._submit(window)
 
     def _add_image(self, image: StampedImage) -> list[ClosedWindow]:
         validate(image)

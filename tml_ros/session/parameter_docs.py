@@ -15,7 +15,6 @@ from tml_ros.config import Parameter
 __all__ = ["markdown_table", "yaml_text"]
 
 _WIDTH = 100
-_ARGUMENTS = {"interaction": "params_file", "background": "background_params_file"}
 _HEAD = """\
 # Every parameter of the {node} node at its default. Copy this file, keep what you change, and pass the copy with
 #   ros2 launch tml_ros interaction.launch.py {argument}:=COPY
@@ -27,10 +26,14 @@ def yaml_text(parameters: Mapping[str, Parameter], node: str) -> str:
     """Return a ROS parameter file with every parameter at its default, a comment above each.
 
     Args:
-        node: interaction or background.
+        node: its name, such as interaction.
         parameters: by dotted name, those of one group one after the other, as ``declarations`` gives them.
     """
-    lines = [_HEAD.format(node=node, argument=_ARGUMENTS[node]), "/**:", "  ros__parameters:"]
+    lines = [
+        _HEAD.format(node=node, argument="params_file" if node == "interaction" else f"{node}_params_file"),
+        "/**:",
+        "  ros__parameters:",
+    ]
     opened: list[str] = []
     for parameter in parameters.values():
         *groups, leaf = parameter.name.split(".")

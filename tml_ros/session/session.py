@@ -74,6 +74,7 @@ class InteractionSession:
         allow_list: AllowList,
         delegation: DelegationConfig = _DEFAULTS,
         port: BackgroundPort | None = None,
+        resume_within_s: float = 10.0,
     ) -> None:
         self._counted: Counter[str] = Counter()
         self._info = info
@@ -88,6 +89,9 @@ class InteractionSession:
         facts = read_facts(delegation.facts)
         self._conversation = Conversation(info.start_ns, robot=delegation.robot, lab=delegation.lab, facts=facts)
         self._album = Album(delegation.max_images, delegation.image_spacing_s)
+        self._resume_within_s = resume_within_s
+        self._is_ducked = False
+        self._cut_ns = info.start_ns
         self._user_silent_since_ns = info.start_ns
         self._quiet_since_ns = info.start_ns
         self._news: tuple[TextInput, ...] = ()
@@ -119,7 +123,9 @@ class InteractionSession:
         records: list[Published] = [*output.transcripts]
         records += [self._robot_said(spoken) for spoken in self._speech.finished(turn.end_ns)]
         records += self._yield_floor(output, turn)
+        records += self._duck(output, turn)
         records += self._withdraw(output, turn)
+        self._resume(output, turn)
         said = self._speak(output, turn, conditions)
         records += self._delegate(output, turn, conditions)
         woven = self._work_in(output, turn, conditions)
@@ -163,9 +169,28 @@ class InteractionSession:
         if output.floor is not Floor.YIELD:
             return []
         cut = self._speech.flush(turn.end_ns)
+        self._cut_ns = turn.end_ns
         self._weave.on_cut((spoken.utterance_id for spoken in cut), turn.end_ns)
         self._counted["barge_ins"] += bool(cut)
         return [SpeechControl(turn.end_ns, 0, SpeechCommand.FLUSH), *(self._robot_said(spoken) for spoken in cut)]
+
+    def _duck(self, output: MicroTurnOutput, turn: MicroTurn) -> list[Published]:
+        """Turn the robot's voice down while the model waits for what somebody's sound is, and up again."""
+        wanted = output.floor is Floor.HOLD and self._is_playing(turn)
+        if wanted == self._is_ducked:
+            return []
+        self._is_ducked = wanted
+        return [SpeechControl(turn.end_ns, 0, SpeechCommand.DUCK if wanted else SpeechCommand.RESUME)]
+
+    def _resume(self, output: MicroTurnOutput, turn: MicroTurn) -> None:
+        """Say the rest of what was cut, when the model finds that it was cut for nothing."""
+        is_recent = turn.end_ns - self._cut_ns <= self._resume_within_s * 1e9
+        if output.speech or output.delegations or output.withdraws:
+            self._speech.take_cut()
+        elif output.resumes and is_recent:
+            cut = self._speech.take_cut()
+            self._counted["resumed_utterances"] += len(cut)
+            self._weave.on_resumed({old: self._say(rest, turn) for old, rest in cut})
 
     def _withdraw(self, output: MicroTurnOutput, turn: MicroTurn) -> list[Published]:
         """Take back what the person no longer wants, and what has turned out wrong."""

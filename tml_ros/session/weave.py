@@ -100,6 +100,7 @@ class Weave:
         self._finished: deque[_Task] = deque(maxlen=20)
         self._number = 0
         self._barged: tuple[str, int] | None = None
+        self._silenced: list[tuple[_Task, bool, bool]] = []
         self._events: list[DelegationEvent] = []
 
     # ---------------------------------------------------------------------------------------------- open tasks
@@ -157,11 +158,20 @@ class Weave:
     def on_cut(self, utterance_ids: Iterable[int], now_ns: int) -> None:
         """Take in that the person interrupted these utterances: a report is not gone on with, a filler not repeated."""
         cut = set(utterance_ids)
+        self._silenced = []
         for one in [*self._tasks.values(), *self._finished]:
             if cut & set(one.utterances):
+                self._silenced.append((one, one.is_quiet, one.is_silenced))
                 one.is_quiet = True
                 one.is_silenced = one.spoken_words > 0
                 self._barged = (one.delegation_id, now_ns)
+
+    def on_resumed(self, utterances: Mapping[int, int]) -> None:
+        """Take in that the last interruption was none. utterances: those that were cut, and those that say the rest."""
+        for one, was_quiet, was_silenced in self._silenced:
+            one.is_quiet, one.is_silenced = was_quiet, was_silenced
+            one.utterances += [new for old, new in utterances.items() if old in one.utterances]
+        self._silenced, self._barged = [], None
 
     def close(self) -> None:
         """Give up everything; the session is over."""

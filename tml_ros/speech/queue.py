@@ -7,7 +7,7 @@ clock, so the same turns give the same pieces. It knows no model, no player and 
 
 import logging
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,7 @@ class _Utterance:
     issued: int = 0
     start_ns: int = 0
     said: list[tuple[str, int]] = field(default_factory=list)
+    is_voice: bool = False
 
     @property
     def is_spent(self) -> bool:
@@ -78,6 +79,7 @@ class UtteranceQueue:
         self._issued: list[_Utterance] = []
         self._next_id = 1
         self._play_until_ns = 0
+        self._cut: list[tuple[int, SpeechText]] = []
 
     @property
     def is_busy(self) -> bool:
@@ -100,6 +102,7 @@ class UtteranceQueue:
         """Add words with the model's own voice. audio: [N] float32 at 16 kHz."""
         utterance = self._open_utterance(speech)
         utterance.clauses.append((speech.text, audio))
+        utterance.is_voice = True
         utterance.complete = speech.last
         return utterance.utterance_id
 
@@ -125,12 +128,21 @@ class UtteranceQueue:
     def flush(self, now_ns: int) -> list[Spoken]:
         """Drop what is not played yet, as far as it may be interrupted; return the utterances that were cut."""
         kept = [u for u in self._waiting if not u.head.interruptible]
-        begun = [u for u in [*self._issued, *self._waiting] if u.seq and u.head.interruptible]
+        cut = [u for u in [*self._issued, *self._waiting] if u.head.interruptible]
+        self._cut = [(u.utterance_id, replace(u.head, text=rest, last=True)) for u in cut if (rest := _rest(u, now_ns))]
         self.counters["flushed_utterances"] += len(self._waiting) - len(kept)
         self._waiting = kept
         self._issued = [u for u in self._issued if not u.head.interruptible]
         self._play_until_ns = min(self._play_until_ns, now_ns)
-        return [_spoken(u, now_ns) for u in begun]
+        return [_spoken(u, now_ns) for u in cut if u.seq]
+
+    def take_cut(self) -> list[tuple[int, SpeechText]]:
+        """Return, once, what the last flush left unsaid: utterances, each with its words from the cut clause on.
+
+        A voice of the model's own cannot be gone on with; neither can what is cut while something else is being said.
+        """
+        cut, self._cut = self._cut, []
+        return [] if self._waiting else cut
 
     def finished(self, now_ns: int) -> list[Spoken]:
         """Return, once each, the utterances whose last sample has been played by ``now_ns``."""
@@ -226,13 +238,23 @@ class UtteranceQueue:
             return self._synthesiser.synthesise(text)
         except TmlError as err:
             if not self.counters["synthesis_failures"]:
-                _log.error("speech.synthesiser failed, the robot is silent from here on: %s", err)
+                _log.error("speech.synthesiser failed, this clause is not heard: %s; further ones are counted", err)
             self.counters["synthesis_failures"] += 1
             return np.zeros(0, np.float32)
 
 
 def _end_ns(utterance: _Utterance) -> int:
     return utterance.start_ns + utterance.issued * 1_000_000_000 // SAMPLE_RATE_HZ
+
+
+def _rest(utterance: _Utterance, cut_ns: int) -> str:
+    """Return the words from the clause that was cut on; empty when everything was heard."""
+    if utterance.is_voice or (utterance.is_spent and _end_ns(utterance) <= cut_ns):
+        return ""
+    played = (cut_ns - utterance.start_ns) * SAMPLE_RATE_HZ // 1_000_000_000 if utterance.seq else 0
+    begun = sum(first < played for _, first in utterance.said)
+    words = [text for text, _ in utterance.said[max(0, begun - 1) :]]
+    return " ".join([*words, *(text for text, _ in utterance.clauses), utterance.text]).strip()
 
 
 def _spoken(utterance: _Utterance, cut_ns: int | None) -> Spoken:

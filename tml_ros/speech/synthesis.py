@@ -1,37 +1,42 @@
-"""Turn text into sound with the small local synthesisers flite and espeak-ng.
+"""Turn text into sound with a local synthesiser, by name: flite, espeak-ng, or piper with a voice file of the user's.
 
-Both run as child processes without a shell: text goes in by file, sound comes out by file, so no text can become an
-option. Same text, voice and speed give the same samples on every run. Knows nothing of turns, queues or loudspeakers.
-English only with flite; espeak-ng speaks about a hundred languages, less clearly.
+All run as child processes without a shell. Same text, voice and speed give the same samples on every run. Knows nothing
+of turns, queues or loudspeakers. English only with flite; espeak-ng speaks about a hundred languages, less clearly;
+piper speaks what its voice file does.
 
 Source: flite 2.2 (http://cmuflite.org), espeak-ng 1.51 (https://github.com/espeak-ng/espeak-ng), their command lines.
 """
 
 import functools
 import re
-import shutil
-import subprocess
-import tempfile
 import threading
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import soundfile
-import soxr
 from numpy.typing import NDArray
 
-from tml_ros.errors import ConfigError, MissingDependencyError, SynthesisError, nearest_name
-from tml_ros.records import SAMPLE_RATE_HZ
+from tml_ros.errors import ConfigError, SynthesisError, nearest_name
+from tml_ros.speech.piper import PiperSynthesiser
+from tml_ros.speech.programs import (
+    check_speed,
+    excerpt,
+    find_program,
+    full_name,
+    is_speakable,
+    list_program,
+    run_program,
+    speak,
+)
 
 __all__ = [
     "CachedSynthesiser",
     "EspeakSynthesiser",
     "FliteSynthesiser",
+    "PiperSynthesiser",
     "Synthesiser",
     "create_synthesiser",
     "espeak_variants",
@@ -40,12 +45,6 @@ __all__ = [
     "split_sentences",
 ]
 
-MAX_CHARACTERS = 4_000
-PEAK_LIMIT = 0.9
-SILENCE_LEVEL = 0.004
-LEAD_MARGIN_S = 0.02
-TRAIL_MARGIN_S = 0.06
-DEBIAN_PACKAGES = {"flite": "flite", "espeak-ng": "espeak-ng"}
 ESPEAK_WORDS_PER_MINUTE = 175
 ASCII_SPELLINGS = str.maketrans(
     {"‘": "'", "’": "'", "“": '"', "”": '"', "–": " - ", "—": " - ", "…": "...", "ß": "ss", "°": " degrees ", "⁄": "/"}  # noqa: RUF001
@@ -98,22 +97,22 @@ class FliteSynthesiser:
     timeout_s: float = 10.0
 
     def __post_init__(self) -> None:
-        _check_speed(self.speed)
+        check_speed(self.speed)
         _check_voice("flite", self.voice, flite_voices())
 
     @property
     def name(self) -> str:
-        return _full_name("flite", self.voice, self.speed)
+        return full_name("flite", self.voice, self.speed)
 
     def synthesise(self, text: str) -> NDArray[np.float32]:
         """Return [N] float32 at 16 kHz; see ``Synthesiser``."""
         spelled = _to_ascii(text)
-        if _is_speakable(text) and not _is_speakable(spelled):
-            raise SynthesisError(f"flite speaks English only, got {_excerpt(text)}; use espeak with a voice for it")
-        command = [_program("flite"), "-voice", self.voice]
+        if is_speakable(text) and not is_speakable(spelled):
+            raise SynthesisError(f"flite speaks English only, got {excerpt(text)}; use espeak with a voice for it")
+        command = [find_program("flite"), "-voice", self.voice]
         if self.speed != 1.0:
             command += ["--setf", f"duration_stretch={1.0 / self.speed:.4f}"]
-        return _speak([*command, "-f", "{text}", "-o", "{wav}"], spelled, self.timeout_s)
+        return speak([*command, "-f", "{text}", "-o", "{wav}"], spelled, self.timeout_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,21 +136,21 @@ class EspeakSynthesiser:
     timeout_s: float = 10.0
 
     def __post_init__(self) -> None:
-        _check_speed(self.speed)
+        check_speed(self.speed)
         if not 0 <= self.pitch <= 99:
             raise ConfigError(f"espeak pitch must lie in 0..99, got {self.pitch}; 50 is normal")
         _check_espeak_voice(self.voice)
 
     @property
     def name(self) -> str:
-        return _full_name("espeak", self.voice, self.speed)
+        return full_name("espeak", self.voice, self.speed)
 
     def synthesise(self, text: str) -> NDArray[np.float32]:
         """Return [N] float32 at 16 kHz; see ``Synthesiser``."""
         pace = str(round(ESPEAK_WORDS_PER_MINUTE * self.speed))
-        command = [_program("espeak-ng"), "-v", self.voice, "-s", pace, "-p", str(self.pitch), "-b", "1"]
+        command = [find_program("espeak-ng"), "-v", self.voice, "-s", pace, "-p", str(self.pitch), "-b", "1"]
         # Double square brackets would switch espeak-ng to phoneme input.
-        return _speak([*command, "-f", "{text}", "-w", "{wav}"], text.replace("[[", "[ ["), self.timeout_s)
+        return speak([*command, "-f", "{text}", "-w", "{wav}"], text.replace("[[", "[ ["), self.timeout_s)
 
 
 class CachedSynthesiser:
@@ -196,15 +195,21 @@ def _create_espeak(voice: str, speed: float) -> Synthesiser:
     return EspeakSynthesiser(voice or "en-us", speed)
 
 
-FACTORIES: dict[str, Callable[[str, float], Synthesiser]] = {"espeak": _create_espeak, "flite": _create_flite}
+FACTORIES: dict[str, Callable[[str, float], Synthesiser]] = {
+    "espeak": _create_espeak,
+    "flite": _create_flite,
+    "piper": PiperSynthesiser,
+}
 
 
 def create_synthesiser(name: str, voice: str = "", speed: float = 1.0) -> Synthesiser:
-    """Make a synthesiser by name, ``flite`` or ``espeak``; an empty voice is the program's usual one.
+    """Make a synthesiser by name: ``flite``, ``espeak`` or ``piper``.
+
+    An empty voice is the program's usual one; piper has none and takes the path of a voice file.
 
     Raises:
         ConfigError: The name, voice or speed does not exist.
-        MissingDependencyError: The program is not installed.
+        MissingDependencyError: The program or voice file is not there.
     """
     factory = FACTORIES.get(name)
     if factory is None:
@@ -222,7 +227,7 @@ def flite_voices() -> tuple[str, ...]:
     Raises:
         MissingDependencyError: flite is not installed.
     """
-    listing = _list([_program("flite"), "-lv"])
+    listing = list_program([find_program("flite"), "-lv"])
     return tuple(sorted(listing.partition(":")[2].split()))
 
 
@@ -233,17 +238,17 @@ def espeak_variants() -> tuple[str, ...]:
     Raises:
         MissingDependencyError: espeak-ng is not installed.
     """
-    words = _list([_program("espeak-ng"), "--voices=variant"]).split()
+    words = list_program([find_program("espeak-ng"), "--voices=variant"]).split()
     return tuple(sorted(word.removeprefix("!v/") for word in words if word.startswith("!v/")))
 
 
 @functools.cache
 def _check_espeak_voice(voice: str) -> None:
     language, plus, variant = voice.partition("+")
-    probe = [_program("espeak-ng"), "-q", "-v", language, "--stdin"]
+    probe = [find_program("espeak-ng"), "-q", "-v", language, "--stdin"]
     # espeak-ng takes a voice that begins with '-' or '.' for an option or a path.
-    if not language[:1].isalpha() or _run(probe, 10.0).returncode:
-        known = {row.split()[1] for row in _list([_program("espeak-ng"), "--voices"]).splitlines()[1:]}
+    if not language[:1].isalpha() or run_program(probe, 10.0).returncode:
+        known = {row.split()[1] for row in list_program([find_program("espeak-ng"), "--voices"]).splitlines()[1:]}
         raise ConfigError(f"espeak-ng has no voice {language!r}{nearest_name(language, known)}; see espeak-ng --voices")
     if plus:  # espeak-ng ignores an unknown variant in silence
         _check_voice("espeak-ng variant", variant, espeak_variants())
@@ -253,80 +258,6 @@ def _check_voice(program: str, voice: str, known: tuple[str, ...]) -> None:
     if voice not in known:
         names = ", ".join(known[:12]) + (" ..." if len(known) > 12 else "")
         raise ConfigError(f"{program} has no voice {voice!r}, only {names}{nearest_name(voice, known)}")
-
-
-def _check_speed(speed: float) -> None:
-    if not 0.5 <= speed <= 2.0:
-        raise ConfigError(f"speed must lie in 0.5..2.0, got {speed}; 1.0 is the voice's own pace")
-
-
-def _full_name(program: str, voice: str, speed: float) -> str:
-    return f"{program}:{voice}" if speed == 1.0 else f"{program}:{voice}@{speed:g}"
-
-
-# ----------------------------------------------------------------------------------------------------- child process
-
-
-def _program(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        package = DEBIAN_PACKAGES[name]
-        raise MissingDependencyError(f"the program {name} is not installed; run: apt-get install {package}")
-    return path
-
-
-def _run(command: list[str], timeout_s: float) -> subprocess.CompletedProcess[bytes]:
-    try:
-        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False)
-    except subprocess.TimeoutExpired as err:
-        raise SynthesisError(
-            f"{Path(command[0]).name} took longer than {timeout_s:g} s; speak shorter clauses or raise timeout_s"
-        ) from err
-
-
-def _list(command: list[str]) -> str:
-    return _run(command, 10.0).stdout.decode(errors="replace")
-
-
-def _speak(template: list[str], text: str, timeout_s: float) -> NDArray[np.float32]:
-    """Run a program with ``{text}`` and ``{wav}`` replaced by file names and return the finished sound."""
-    if not _is_speakable(text):
-        return np.zeros(0, np.float32)
-    if len(text) > MAX_CHARACTERS:
-        raise SynthesisError(f"text has {len(text)} characters, at most {MAX_CHARACTERS} allowed; use split_clauses")
-    # Files and not pipes: flite waits for ever when its output is a pipe, since it reads its header back.
-    with tempfile.TemporaryDirectory(prefix="tml_speech_") as folder:
-        files = {"{text}": f"{folder}/text.txt", "{wav}": f"{folder}/speech.wav"}
-        Path(files["{text}"]).write_text(_one_line(text), encoding="utf-8", errors="ignore")
-        result = _run([files.get(word, word) for word in template], timeout_s)
-        sound, rate_hz = _read_wav(Path(files["{wav}"]), result, text)
-    if rate_hz != SAMPLE_RATE_HZ:
-        sound = soxr.resample(sound, rate_hz, SAMPLE_RATE_HZ).astype(np.float32, copy=False)
-    return _finish(sound, f"{Path(template[0]).name} gave no sound for {_excerpt(text)}; use another voice")
-
-
-def _read_wav(path: Path, result: subprocess.CompletedProcess[bytes], text: str) -> tuple[NDArray[np.float32], int]:
-    stderr = result.stderr.decode(errors="replace").strip()
-    problem = f"{Path(result.args[0]).name} failed on {_excerpt(text)} with status {result.returncode}: {stderr!r}"
-    if result.returncode or not path.exists():
-        raise SynthesisError(f"{problem}; try the command in a shell and check the voice")
-    try:
-        sound, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as err:
-        raise SynthesisError(f"{problem}; its sound file is unreadable ({err}), is the disk full?") from err
-    return np.ascontiguousarray(sound[:, 0]), int(rate_hz)
-
-
-def _finish(sound: NDArray[np.float32], no_sound: str) -> NDArray[np.float32]:
-    """Trim silence at both ends and limit the peak. sound: [N] float32 at 16 kHz."""
-    loud = np.flatnonzero(np.abs(sound) > SILENCE_LEVEL)
-    if loud.size == 0:
-        raise SynthesisError(no_sound)
-    first = max(0, int(loud[0]) - round(LEAD_MARGIN_S * SAMPLE_RATE_HZ))
-    last = int(loud[-1]) + 1 + round(TRAIL_MARGIN_S * SAMPLE_RATE_HZ)
-    kept = sound[first:last].copy()
-    peak = float(np.abs(kept).max())
-    return kept if peak <= PEAK_LIMIT else np.clip(kept * np.float32(PEAK_LIMIT / peak), -PEAK_LIMIT, PEAK_LIMIT)
 
 
 # -------------------------------------------------------------------------------------------------------------- text
@@ -378,26 +309,13 @@ def _join_unspeakable(clauses: list[str]) -> list[str]:
     """Append pieces such as a lone dash to the clause before them, or put them in front of the first one."""
     joined: list[str] = []
     for clause in filter(None, clauses):
-        if joined and not (_is_speakable(clause) and _is_speakable(joined[-1])):
+        if joined and not (is_speakable(clause) and is_speakable(joined[-1])):
             joined[-1] += " " + clause
         else:
             joined.append(clause)
-    return joined if any(map(_is_speakable, joined)) else []
-
-
-def _is_speakable(text: str) -> bool:
-    return any(character.isalnum() for character in text)
-
-
-def _one_line(text: str) -> str:
-    printable = "".join(" " if unicodedata.category(character) == "Cc" else character for character in text)
-    return " ".join(printable.split())
+    return joined if any(map(is_speakable, joined)) else []
 
 
 def _to_ascii(text: str) -> str:
     plain = unicodedata.normalize("NFKD", text.translate(ASCII_SPELLINGS))
     return plain.encode("ascii", "ignore").decode("ascii")
-
-
-def _excerpt(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -12,9 +12,9 @@ class WindowConfig:
     """How stamped inputs become micro-turns."""
 
     lateness_ms: int = param(
-        60,
+        20,
         "How long a window waits for data with older stamps; adds to the reply latency, and data later than this is "
-        "dropped and counted. 60 covers the transport of a USB camera",
+        "dropped and counted. 20 covers a microphone on the same machine; a camera that takes longer wants more",
         unit="ms",
         minimum=0,
         maximum=2000,

@@ -1,7 +1,8 @@
 """One sound stream on the session's 16 kHz timeline.
 
 Chunks come in any order and size; they are placed by sample index, the stamp only anchors the stream and re-anchors it
-when the two disagree by more than the drift bound. It knows nothing of pictures, text or when a window closes: the
+when the two disagree by more than the drift bound. A device whose clock runs a little fast or slow is followed by a
+sample now and then, so that it never comes to that. It knows nothing of pictures, text or when a window closes: the
 assembler tells it up to which time all chunks must have arrived (the horizon).
 """
 
@@ -20,6 +21,8 @@ __all__ = ["CHUNK_SLACK_NS", "AudioTrack", "MonoChunk", "TakenAudio"]
 CHUNK_SLACK_NS = 100_000_000  # chunks of up to 100 ms are expected; longer ones are learnt as they come
 
 _REMEMBERED_GAPS = 256
+_DRIFT_TIME_NS = 60_000_000_000  # over which stamps are averaged: a sound server's wander by 10 ms for half a minute
+_DRIFT_STEP_NS = 8_000_000  # averaged difference from which a sample is left out or doubled; far below an echo's tail
 _RESAMPLER_DELAY_NS = 300_000_000  # soxr HQ holds back at most 230 ms (at 4 kHz), see docs/lab_notes.md
 
 
@@ -69,6 +72,29 @@ class _Anchor:
     position: int
     next_sample: int
     gaps: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED_GAPS))
+    followed_ns: int = 0
+    offset_ns: float = 0.0
+    usual_ns: float = 0.0
+
+    def follow(self, chunk: MonoChunk) -> int:
+        """Return 1 where a sample is to be doubled, -1 where one is to be left out, since the device's clock drifts.
+
+        What stamps are off by in the first seconds stays; only what is added to it counts.
+        """
+        took_ns = chunk.end_ns - chunk.stamp_ns
+        self.followed_ns += took_ns
+        share = max(took_ns / _DRIFT_TIME_NS, took_ns / self.followed_ns)
+        self.offset_ns += min(1.0, share) * (chunk.stamp_ns - self.nominal_ns(chunk.first_sample) - self.offset_ns)
+        if self.followed_ns < _DRIFT_TIME_NS:
+            self.usual_ns = self.offset_ns
+        if abs(self.offset_ns - self.usual_ns) < _DRIFT_STEP_NS:
+            return 0
+        step = 1 if self.offset_ns > self.usual_ns else -1
+        step_ns = step * 1_000_000_000 // SAMPLE_RATE_HZ
+        self.position += step
+        self.stamp_ns += step_ns
+        self.offset_ns -= step_ns
+        return step
 
     def nominal_ns(self, sample: int) -> int:
         return self.stamp_ns + (sample - self.first_sample) * 1_000_000_000 // self.rate_hz
@@ -206,7 +232,11 @@ class AudioTrack:
                 self._finish_resampler()
                 self._write_position = max(position, self._write_position)
             self.counters["placed_samples"] += end - first
-            self._write(self._resample(chunk.samples[first - chunk.first_sample :], anchor.rate_hz))
+            samples = self._resample(chunk.samples[first - chunk.first_sample :], anchor.rate_hz)
+            if len(samples) > 1 and (step := anchor.follow(chunk)):
+                self.counters["drift_samples"] += 1
+                samples = np.append(samples, samples[-1:]) if step > 0 else samples[:-1]
+            self._write(samples)
         anchor.next_sample = max(end, anchor.next_sample)
 
     def _anchor_for(self, chunk: MonoChunk) -> _Anchor:

@@ -16,6 +16,7 @@ from tml_ros.records import (
     MicroTurnOutput,
     PlaybackReport,
     PlaybackState,
+    SpeechKind,
 )
 from tml_ros.speech import create_synthesiser
 
@@ -39,7 +40,8 @@ class Run:
 
     @property
     def replies(self) -> list[str]:
-        return [s.text for o in self.outputs for s in o.speech]
+        """What is said but for back-channels."""
+        return [s.text for o in self.outputs for s in o.speech if s.kind is not SpeechKind.BACKCHANNEL]
 
     @property
     def floors(self) -> list[Floor]:

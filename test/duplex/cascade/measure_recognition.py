@@ -1,7 +1,7 @@
 """Measure the cascade on real people and print tables for docs/recognition.md.
 
-Run as ``python test/duplex/cascade/measure_recognition.py SHARED_DATA``. Every clip goes through the model's own steps
-with 0.5 s of silence before and 1 s after it, a session each.
+Run as ``python test/duplex/cascade/measure_recognition.py SHARED_DATA [cascade.PARAMETER=VALUE ...]``. Every clip goes
+through the model's own steps with 0.5 s of silence before and 1 s after it, a session each.
 """
 
 import csv
@@ -96,8 +96,8 @@ def commands(model, data: Path, limit: int = 0) -> dict[str, Counter]:
     return dict(table)
 
 
-def main(data: Path) -> None:
-    model = create_model("cascade")
+def main(data: Path, values: dict[str, str]) -> None:
+    model = create_model("cascade", values)
     rows, rate = sentences(model, data)
     print("| said | heard | word errors |\n|---|---|---|")
     for reference, heard, errors in rows:
@@ -115,4 +115,4 @@ def main(data: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), dict(argument.split("=", 1) for argument in sys.argv[2:]))

@@ -5,14 +5,18 @@ the same outputs in every process.
 """
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tml_ros.duplex.cascade.config import CascadeConfig
 from tml_ros.duplex.cascade.echo import EchoGuard
+from tml_ros.duplex.cascade.floor import Bid, Mumbler, OverlapJudge, is_backchannel
+from tml_ros.duplex.cascade.overlap import OverlapClassifier
 from tml_ros.duplex.cascade.policy import Policy, Reaction
 from tml_ros.duplex.cascade.recognizer import Heard, Recognizer, UtteranceRecognizer
+from tml_ros.duplex.cascade.turn_end import TurnEnd
 from tml_ros.duplex.cascade.vad import FRAME_MS, SileroVad, SpeechSegmenter, VadStream
 from tml_ros.duplex.cascade.vision import Sight
 from tml_ros.duplex.protocol import DuplexStream, SessionInfo
@@ -20,11 +24,14 @@ from tml_ros.errors import ConfigError
 from tml_ros.intents.file import load_intents
 from tml_ros.intents.grammar import Grammar
 from tml_ros.records import (
+    MICRO_TURN_NS,
     SAMPLE_RATE_HZ,
     Floor,
     MicroTurn,
     MicroTurnOutput,
     PlaybackState,
+    SpeechKind,
+    SpeechText,
     TranscriptEvent,
     UserState,
 )
@@ -36,6 +43,9 @@ __all__ = ["CascadeModel"]
 # twice the time of a usual step.
 _MOST_SAMPLES = 4_800
 _PAUSE_MS = 200  # silence inside a segment from which the person is said to pause
+_SETTLE_NS = 1_000_000_000  # after this long without speech, whatever stopped the robot was no speech
+_TURN_GAP_MS = 2_000  # silence after which talking on is a new turn
+_MUMBLE_NS = 1_500_000_000  # the longest a back-channel of the robot's takes from its micro-turn to its last sound
 
 
 class CascadeModel:
@@ -53,11 +63,13 @@ class CascadeModel:
         self._grammar = Grammar(load_intents(locate(config.intents_file or "config/intents.yaml")))
         self._vad = SileroVad()
         self._recognizer = Recognizer(self._grammar, config)
+        self._overlap = OverlapClassifier.load(locate("models/overlap"))
 
     def open(self, info: SessionInfo) -> DuplexStream:
         """Begin a session; the recogniser starts from its initial state."""
         recognizer = self._recognizer.open()
-        return _CascadeStream(self._config, self._grammar, self._vad.open(), self._recognizer, recognizer, info)
+        judge = OverlapJudge(self._config, self._overlap.probability)
+        return _CascadeStream(self._config, self._grammar, self._vad.open(), self._recognizer, recognizer, judge, info)
 
     def close(self) -> None:
         """Do nothing: memory is freed with the object."""
@@ -71,6 +83,7 @@ class _CascadeStream:
         vad: VadStream,
         pool: Recognizer,
         recognizer: UtteranceRecognizer,
+        judge: OverlapJudge,
         info: SessionInfo,
     ) -> None:
         self._config = config
@@ -80,6 +93,9 @@ class _CascadeStream:
         self._recognizer = recognizer
         self._segment = SpeechSegmenter(config)
         self._echo = EchoGuard(config.echo_correlation)
+        self._turn_end = TurnEnd(config, grammar)
+        self._judge = judge
+        self._mumbler = Mumbler(config)
         self._sight = Sight()
         self._policy = Policy(grammar, self._sight, info.start_ns, config)
         self._counters: Counter[str] = Counter()
@@ -88,19 +104,42 @@ class _CascadeStream:
         self._is_recognizing = False
         self._shown = ""
         self._has_yielded = False
-        self._over_frames = 0
+        self._bid = Bid.NONE
+        self._cut_ns: int | None = None
+        self._mumbles_until_ns = info.start_ns
+        self._talked_ms = 0
+        self._settled_ms = 0
 
     def step(self, turn: MicroTurn) -> MicroTurnOutput:
         """Hear, look, decide."""
         self._sight.look(turn.frames)
-        is_playing = turn.playback is not None and turn.playback.state is PlaybackState.PLAYING
-        is_echo = is_playing and self._echo.is_echo(turn.audio, turn.reference)
+        is_sounding = turn.playback is not None and turn.playback.state is PlaybackState.PLAYING
+        is_playing = is_sounding and turn.start_ns >= self._mumbles_until_ns
+        is_echo = is_sounding and (self._echo.is_echo(turn.audio, turn.reference) or self._is_settling(turn))
         self._counters["echo_windows"] += is_echo
         self._listen(turn.audio, is_echo=is_echo, is_playing=is_playing)
-        transcripts, reaction = self._recognize(turn)
+        if self._is_interrupted(turn, is_playing=is_playing):
+            # The robot falls silent now; words are recognised from the next micro-turn on, for that takes longer.
+            texts = Reaction()
+            for text in turn.texts:
+                texts.add(self._policy.on_text(text, turn))
+            return self._output(Floor.YIELD, texts)
+        transcripts, reaction, is_over = self._recognize(turn)
+        is_told = not reaction.is_empty and not self._judge.was_false(self._config.overlap_command)
         for text in turn.texts:
             reaction.add(self._policy.on_text(text, turn))
-        floor = self._floor(reaction, is_playing=is_playing)
+        resumes = self._settle(reaction, transcripts, turn, is_over=is_over)
+        floor = self._floor(reaction, turn, is_playing=is_playing, is_told=is_told)
+        return replace(self._output(floor, reaction), resumes=resumes, transcripts=tuple(transcripts))
+
+    def _is_settling(self, turn: MicroTurn) -> bool:
+        """Tell whether the echo canceller is still learning the room, in the first seconds of the robot's speech."""
+        if turn.reference is None or self._settled_ms >= self._config.echo_settle_ms:
+            return False
+        self._settled_ms += MICRO_TURN_NS // 1_000_000
+        return True
+
+    def _output(self, floor: Floor, reaction: Reaction) -> MicroTurnOutput:
         return MicroTurnOutput(
             floor=floor,
             user_state=self._user_state(),
@@ -109,7 +148,6 @@ class _CascadeStream:
             delegations=reaction.delegations,
             withdraws=reaction.withdraws,
             timers=reaction.timers,
-            transcripts=tuple(transcripts),
         )
 
     def counters(self) -> dict[str, int]:
@@ -125,18 +163,17 @@ class _CascadeStream:
 
     def _listen(self, audio: NDArray[np.float32], *, is_echo: bool, is_playing: bool) -> None:
         """Move the segment on by the frames that are now complete."""
-        for probability in self._vad.push(audio):
-            was_speech = self._segment.speech_frames
-            self._segment.push(0.0 if is_echo else probability)
-            is_speech = self._segment.is_active and self._segment.speech_frames > was_speech
-            self._over_frames = self._over_frames + is_speech if is_playing else 0
+        frames = [0.0 if is_echo else probability for probability in self._vad.push(audio)]
+        for probability in frames:
+            self._segment.push(probability)
+        self._judge.hear(audio, frames, attends=is_playing or self._cut_ns is not None)
         keep = (self._config.pre_roll_ms + self._config.min_speech_ms + 2 * FRAME_MS) * SAMPLE_RATE_HZ // 1000
         self._recent = np.concatenate([self._recent, audio])[-(keep + 2 * len(audio)) :]
 
-    def _recognize(self, turn: MicroTurn) -> tuple[list[TranscriptEvent], Reaction]:
-        """Feed the recogniser and end the utterance when it is over."""
+    def _recognize(self, turn: MicroTurn) -> tuple[list[TranscriptEvent], Reaction, bool]:
+        """Feed the recogniser and end the utterance when it is over; return what comes of it, and whether it is."""
         if not self._segment.is_active:
-            return [], Reaction()
+            return [], Reaction(), False
         start = self._segment.start or 0
         if not self._is_recognizing:
             self._recognizer.begin()
@@ -144,14 +181,20 @@ class _CascadeStream:
             self._heard_until = max(0, start - self._config.pre_roll_ms * SAMPLE_RATE_HZ // 1000)
         self._feed(_MOST_SAMPLES)
         if not self._is_over(start):
-            return self._partial(turn), Reaction()
+            return self._partial(turn), Reaction(), False
         self._feed(len(self._recent))
         end = self._segment.last_speech
-        heard = self._recognizer.finish((end - start) / SAMPLE_RATE_HZ)
+        heard = self._recognizer.finish(self._segment.speech_frames * FRAME_MS / 1000)
         self._is_recognizing = False
         self._segment.close()
+        self._turn_end.reset()
         reaction = self._policy.on_speech(heard, turn)
-        return self._final(heard, start, end), reaction
+        if reaction.is_empty:
+            self._talked_ms += (end - start) * 1000 // SAMPLE_RATE_HZ
+        else:
+            self._talked_ms = 0
+            self._judge.note_addressed(start, end)
+        return self._final(heard, start, end), reaction, True
 
     def _feed(self, most: int) -> None:
         """Give the recogniser at most that many samples of what it has not heard."""
@@ -166,9 +209,8 @@ class _CascadeStream:
         if (self._segment.position - start) / SAMPLE_RATE_HZ >= self._config.max_utterance_s:
             self._counters["cut_utterances"] += 1
             return True
-        if silence_ms >= self._config.end_silence_ms:
-            return True
-        return silence_ms >= self._config.command_silence_ms and self._recognizer.holds_command()
+        spoken_ms = self._segment.speech_frames * FRAME_MS
+        return self._turn_end.is_over(silence_ms, spoken_ms, self._recognizer.partial, self._recognizer.command)
 
     def _partial(self, turn: MicroTurn) -> list[TranscriptEvent]:
         words = self._recognizer.partial()
@@ -189,22 +231,58 @@ class _CascadeStream:
 
     # -------------------------------------------------------------------------------------------- turn-taking
 
-    def _floor(self, reaction: Reaction, *, is_playing: bool) -> Floor:
-        if not is_playing:
-            self._has_yielded = False
-        wants_floor = self._over_frames * FRAME_MS >= self._config.barge_in_ms
+    def _settle(
+        self, reaction: Reaction, transcripts: list[TranscriptEvent], turn: MicroTurn, *, is_over: bool
+    ) -> bool:
+        """Tell, after the robot was stopped, whether that was for nothing and it may go on."""
+        if self._cut_ns is None or not reaction.is_empty:
+            self._cut_ns = None
+            return False
+        has_waited = not self._segment.is_active and turn.end_ns - self._cut_ns >= _SETTLE_NS
+        if not (is_over or has_waited):
+            return False
+        words = " ".join(event.text for event in transcripts if event.final)
+        is_false = self._judge.was_false() or (is_over and is_backchannel(words))
+        self._cut_ns = None
+        self._counters["false_interruptions"] += is_false
+        return is_false and self._config.resume
+
+    def _is_interrupted(self, turn: MicroTurn, *, is_playing: bool) -> bool:
+        """Tell, once for every time that the robot speaks, that somebody wants the floor."""
+        self._has_yielded &= is_playing
+        self._bid = self._judge.judge() if is_playing and not self._has_yielded else Bid.NONE
+        if self._bid is Bid.FLOOR:
+            self._has_yielded, self._cut_ns = True, turn.end_ns
+        return self._bid is Bid.FLOOR
+
+    def _floor(self, reaction: Reaction, turn: MicroTurn, *, is_playing: bool, is_told: bool) -> Floor:
+        speaks = is_playing and not self._has_yielded
         is_stopped = any(draft.intent == "__intent_stop_activity__" for draft in reaction.intents)
-        if is_playing and not self._has_yielded and (wants_floor or is_stopped):
+        if speaks and (is_told or is_stopped):  # the answer goes before what was being said
             self._has_yielded = True
             return Floor.YIELD
         if reaction.speech:
+            self._mumbles_until_ns = turn.start_ns
             return Floor.SPEAK
-        state = self._user_state()
-        if state is UserState.PAUSING:
-            return Floor.HOLD
-        if state is UserState.SPEAKING:
-            return Floor.LISTEN
-        return Floor.SPEAK if is_playing and not self._has_yielded else Floor.LISTEN
+        if speaks:
+            return Floor.HOLD if self._bid is Bid.OPEN else Floor.SPEAK
+        if self._mumble(reaction, turn):
+            return Floor.BACKCHANNEL
+        return Floor.HOLD if self._user_state() is UserState.PAUSING else Floor.LISTEN
+
+    def _mumble(self, reaction: Reaction, turn: MicroTurn) -> bool:
+        """Add a back-channel to a reaction when somebody who talks on pauses for a moment."""
+        start = self._segment.start
+        if start is None:
+            silence_ms = (self._segment.position - self._segment.last_speech) * 1000 // SAMPLE_RATE_HZ
+            self._talked_ms = 0 if silence_ms >= _TURN_GAP_MS else self._talked_ms
+            return False
+        spoken_ms = self._talked_ms + (self._segment.last_speech - start) * 1000 // SAMPLE_RATE_HZ
+        if not self._mumbler.is_due(turn.end_ns, spoken_ms, self._segment.silence_ms):
+            return False
+        reaction.speech += (SpeechText(self._config.backchannel, SpeechKind.BACKCHANNEL),)
+        self._mumbles_until_ns = turn.end_ns + _MUMBLE_NS
+        return True
 
     def _user_state(self) -> UserState:
         if not self._segment.is_active:

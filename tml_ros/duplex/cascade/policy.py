@@ -44,6 +44,11 @@ class Reaction:
     delegations: tuple[DelegationDraft, ...] = ()
     withdraws: bool = False
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is said or done."""
+        return not (self.speech or self.intents or self.timers or self.delegations or self.withdraws)
+
     def add(self, other: "Reaction") -> None:
         """Take in another reaction of the same micro-turn."""
         self.speech += other.speech

@@ -1,31 +1,27 @@
-"""PocketSphinx on one utterance at a time: free words, and the grammar of commands, side by side.
+"""What hears words for the cascade, by name: one utterance at a time, in pieces of a micro-turn.
 
-The command recogniser also knows the most frequent other words of English and may answer with one of them, or with a
-sentence of the commonest: that is what keeps ordinary talk from being bent into a command. A command must moreover be
-about as long as the speech. It knows sound and words, not what they mean beyond "is a command".
-
-Source: PocketSphinx 5 with its en-US model; the settings were measured, see docs/recognition.md.
+PocketSphinx needs no files of the user; the others want a folder with a model. Nothing here downloads anything, and
+nothing here knows what words mean beyond the grammar's answer.
 """
 
+import importlib
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-import pocketsphinx
 from numpy.typing import NDArray
 
 from tml_ros.duplex.cascade.config import CascadeConfig
-from tml_ros.errors import ConfigError
 from tml_ros.intents.grammar import Grammar, Meaning
-from tml_ros.records import SAMPLE_RATE_HZ
 
-__all__ = ["Heard", "Recognizer", "UtteranceRecognizer"]
+__all__ = ["Heard", "Recognizer", "RecognizerPool", "UtteranceRecognizer"]
 
-# No second pass: on 7 s of speech it alone takes longer than a micro-turn. Narrow beams: steps are a third shorter.
-_FREE_SETTINGS = {"fwdflat": False, "maxhmmpf": 3000, "pl_window": 5}
-_MARGIN_S = 0.4  # what the voice activity detector adds around speech
-_COMMAND_SETTINGS = {"lm": None, "bestpath": False, "lw": 1.0, "wip": 1e-6}
+_POOLS = {
+    "faster-whisper": "tml_ros.duplex.cascade.recognizers.whisper:WhisperPool",
+    "pocketsphinx": "tml_ros.duplex.cascade.recognizers.sphinx:SphinxPool",
+    "sherpa-onnx": "tml_ros.duplex.cascade.recognizers.sherpa:SherpaPool",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,184 +33,62 @@ class Heard:
     confidence: float
 
 
-class Recognizer:
-    """Compiles the grammar once and keeps decoders for the next session.
+class UtteranceRecognizer(Protocol):
+    """Hears one utterance after the other: ``begin``, ``feed`` and questions, then ``finish`` or ``abandon``.
 
-    Raises:
-        ConfigError: a word of the grammar is not in the pronunciation dictionary.
+    The same pieces give the same answers in every process. Thread: one caller at a time.
     """
 
-    def __init__(self, grammar: Grammar, config: CascadeConfig) -> None:
-        self._grammar = grammar
-        self._config = config
-        free = _decoder(_FREE_SETTINGS)
-        self._jsgf = _jsgf(grammar, _other_words(grammar, free, config.other_words), config)
-        self._free_pairs = [UtteranceRecognizer(grammar, config, free, self._command_decoder())]
-
-    def open(self) -> "UtteranceRecognizer":
-        """Return a recogniser in its initial state; give it back with ``close``."""
-        if self._free_pairs:
-            recognizer = self._free_pairs.pop()
-        else:
-            free = _decoder(_FREE_SETTINGS)
-            recognizer = UtteranceRecognizer(self._grammar, self._config, free, self._command_decoder())
-        recognizer.reset()
-        return recognizer
-
-    def close(self, recognizer: "UtteranceRecognizer") -> None:
-        """Take a recogniser back."""
-        recognizer.abandon()
-        self._free_pairs.append(recognizer)
-
-    def _command_decoder(self) -> pocketsphinx.Decoder:
-        decoder = _decoder(_COMMAND_SETTINGS)
-        for word, sounds in self._grammar.pronunciations.items():
-            decoder.add_word(word, sounds, True)
-        decoder.add_jsgf_string("commands", self._jsgf)
-        decoder.activate_search("commands")
-        return decoder
-
-
-class UtteranceRecognizer:
-    """Two decoders that hear the same sound.
-
-    Thread: one caller at a time.
-    """
-
-    def __init__(
-        self,
-        grammar: Grammar,
-        config: CascadeConfig,
-        free: pocketsphinx.Decoder,
-        commands: pocketsphinx.Decoder,
-    ) -> None:
-        self.counters: Counter[str] = Counter()
-        self._grammar = grammar
-        self._config = config
-        self._decoders = (free, commands)
-        self._initial_means = tuple(decoder.get_cmn() for decoder in self._decoders)
-        self._is_open = False
-        self._samples = 0
+    counters: Counter[str]
 
     def reset(self) -> None:
-        """Forget what earlier sessions sounded like: the cepstral means adapt to a voice."""
-        self.abandon()
-        self.counters.clear()
-        for decoder, means in zip(self._decoders, self._initial_means, strict=True):
-            decoder.set_cmn(means)
+        """Forget the sessions before, as if it were new."""
 
     def begin(self) -> None:
         """Begin an utterance."""
-        for decoder in self._decoders:
-            decoder.start_utt()
-        self._is_open, self._samples = True, 0
 
     def feed(self, audio: NDArray[np.float32]) -> None:
         """Hear more of the utterance. audio: [N] float32 at 16 kHz."""
-        data = np.clip(audio * 32_767.0, -32_768, 32_767).astype(np.int16).tobytes()
-        for decoder in self._decoders:
-            decoder.process_raw(data)
-        self._samples += len(audio)
 
     def partial(self) -> str:
-        """Return the words so far, as the free recogniser hears them."""
-        return _words(self._decoders[0])
+        """Return the words so far; they may lag behind the sound."""
 
-    def holds_command(self) -> bool:
-        """Tell whether what was heard so far is a whole command."""
-        return self._grammar.parse(_words(self._decoders[1])) is not None
+    def command(self) -> str:
+        """Return, in a pause of ``command_silence_ms`` at least, the words so far as a command's, whole or not."""
 
     def finish(self, speech_s: float) -> Heard:
         """End the utterance. speech_s: how long it was, without silence around it."""
-        for decoder in self._decoders:
-            decoder.end_utt()
-        self._is_open = False
-        free, command = (_words(decoder) for decoder in self._decoders)
-        meaning = self._grammar.parse(command)
-        longest_s = _MARGIN_S + self._config.slowest_letter_ms / 1000 * len(command.replace(" ", ""))
-        if meaning is not None and speech_s <= longest_s:
-            return Heard(command, meaning, 0.6 + 0.4 * _agreement(free, command))
-        self.counters["rejected_commands"] += meaning is not None
-        return Heard(free, self._grammar.parse(free), 0.5)
 
     def abandon(self) -> None:
-        """End an utterance without asking what it was."""
-        if self._is_open:
-            for decoder in self._decoders:
-                decoder.end_utt()
-            self._is_open = False
+        """End an utterance without asking what it was; without one, do nothing."""
 
 
-def _decoder(settings: Mapping[str, object]) -> pocketsphinx.Decoder:
-    return pocketsphinx.Decoder(samprate=SAMPLE_RATE_HZ, loglevel="FATAL", **settings)
+class RecognizerPool(Protocol):
+    """Loads a model once and gives out recognisers, one per session."""
+
+    def open(self) -> UtteranceRecognizer:
+        """Return a recogniser in its initial state; give it back with ``close``."""
+
+    def close(self, recognizer: UtteranceRecognizer) -> None:
+        """Take a recogniser back."""
 
 
-def _words(decoder: pocketsphinx.Decoder) -> str:
-    hypothesis = decoder.hyp()
-    return str(hypothesis.hypstr) if hypothesis is not None else ""
-
-
-def _agreement(free: str, command: str) -> float:
-    """Return the share of the command's words that the free recogniser heard, too."""
-    wanted = Counter(command.split())
-    return sum((wanted & Counter(free.split())).values()) / max(1, wanted.total())
-
-
-def _pronunciations() -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    path = f"{pocketsphinx.get_model_path()}/en-us/cmudict-en-us.dict"
-    with open(path, encoding="utf-8") as lines:
-        for line in lines:
-            word, sounds = line.split(None, 1)
-            found.setdefault(word.split("(")[0], set()).add(sounds.strip())
-    return found
-
-
-def _check_sounds(pronunciations: Mapping[str, str], known: Mapping[str, set[str]]) -> None:
-    allowed = {sound for one in known.values() for sounds in one for sound in sounds.split()}
-    for word, sounds in pronunciations.items():
-        for sound in sounds.split():
-            if sound not in allowed:
-                raise ConfigError(
-                    f"pronunciations.{word}: {sound!r} is no sound of the recogniser; use {' '.join(sorted(allowed))}"
-                )
-
-
-def _other_words(grammar: Grammar, free: pocketsphinx.Decoder, count: int) -> list[str]:
-    """Return the most frequent words that neither are in the grammar nor sound like a word of it.
+class Recognizer:
+    """The pool that ``cascade.recognizer`` names.
 
     Raises:
-        ConfigError: a word of the grammar has no pronunciation.
+        ConfigError: the grammar has a word that it cannot hear, or the model is of another kind or damaged.
+        MissingDependencyError: its package or a file of its model is not there.
     """
-    known = _pronunciations()
-    _check_sounds(grammar.pronunciations, known)
-    known |= {word: {sounds} for word, sounds in grammar.pronunciations.items()}
-    own = grammar.words()
-    for word, phrase in own.items():
-        if word not in known:
-            raise ConfigError(
-                f"the word {word!r} in {phrase!r} is not in the recogniser's dictionary; give its sounds under "
-                "pronunciations, or use another word"
-            )
-    own_sounds = set().union(*(known[word] for word in own))
-    model = free.get_lm()
-    others = [
-        (-model.prob([word]), word)
-        for word, sounds in known.items()
-        if len(word) > 1 and word.isalpha() and word not in own and not sounds & own_sounds
-    ]
-    return [word for _, word in sorted(others)[:count]]
 
+    def __init__(self, grammar: Grammar, config: CascadeConfig) -> None:
+        module, _, name = _POOLS[config.recognizer].partition(":")
+        self._pool: RecognizerPool = getattr(importlib.import_module(module), name)(grammar, config)
 
-def _jsgf(grammar: Grammar, others: list[str], config: CascadeConfig) -> str:
-    """Return the commands, and other words and sentences of them as alternatives of their own weight."""
-    text = grammar.to_jsgf()
-    if not others:
-        return text
-    choices = [(config.command_weight, "<command>"), (1.0, "<other>")]
-    text = text.replace("public <phrase> =", "<command> =") + f"<other> = {' | '.join(others)};\n"
-    if config.talk_words:
-        text += f"<talk> = {' | '.join(others[: config.talk_words])};\n"
-        choices.append((config.talk_weight, "<talk> <talk> <talk>+"))
-    weighted = " | ".join(f"/{weight:.6f}/ {what}" for weight, what in choices)  # JSGF knows no exponents
-    return f"{text}public <phrase> = {weighted};\n"
+    def open(self) -> UtteranceRecognizer:
+        """Return a recogniser in its initial state; give it back with ``close``."""
+        return self._pool.open()
+
+    def close(self, recognizer: UtteranceRecognizer) -> None:
+        """Take a recogniser back."""
+        self._pool.close(recognizer)

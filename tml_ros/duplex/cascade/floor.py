@@ -1,0 +1,149 @@
+"""Who wants the floor: a sound over the robot's own speech, and somebody who talks at length.
+
+Back-channels, coughs and talk aside must not stop the robot; a person who really starts talking must, at once. It is
+given what the voice activity detector and the classifier of onsets say and keeps the time; it hears nothing itself.
+"""
+
+from collections.abc import Callable
+from enum import Enum, auto
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tml_ros.duplex.cascade.config import CascadeConfig
+from tml_ros.duplex.cascade.vad import FRAME_MS, FRAME_SAMPLES
+from tml_ros.records import SAMPLE_RATE_HZ
+
+__all__ = ["BACKCHANNEL_WORDS", "Bid", "Mumbler", "OverlapJudge", "is_backchannel"]
+
+BACKCHANNEL_WORDS = frozenset(
+    "ah aha hm hmm huh m mhm mm mmm oh okay ok really right i see sure uh uhuh um wow yeah yep yes".split()  # noqa: SIM905
+)
+_BEFORE_SAMPLES = 64 * SAMPLE_RATE_HZ // 1000  # sound before the onset that the classifier expects
+_MOST_SAMPLES = SAMPLE_RATE_HZ  # the classifier was trained on up to one second
+_QUIET_DB = -120.0
+
+
+class Bid(Enum):
+    """What a sound over the robot's speech is."""
+
+    NONE = auto()
+    OPEN = auto()
+    FLOOR = auto()
+
+
+def is_backchannel(words: str) -> bool:
+    """Tell whether words only say that somebody listens. No words at all do, too."""
+    return all(word in BACKCHANNEL_WORDS for word in words.lower().split())
+
+
+class OverlapJudge:
+    """Follows one sound over the robot's speech after the other.
+
+    probability: of a bid for the floor, given [N] float32 at 16 kHz from just before the onset.
+    """
+
+    def __init__(self, config: CascadeConfig, probability: Callable[[NDArray[np.float32]], float]) -> None:
+        self._config = config
+        self._probability = probability
+        self._sound = np.zeros(0, np.float32)
+        self._heard = 0
+        self._frames_end = 0
+        self._onset: int | None = None
+        self._last = 0
+        self._speech_frames = 0
+        self._usual_db: float | None = None
+        self._past: NDArray[np.float32] | None = None
+
+    def hear(self, audio: NDArray[np.float32], frames: list[float], *, attends: bool) -> None:
+        """Take in a micro-turn.
+
+        Args:
+            audio: [N] float32 at 16 kHz.
+            frames: speech probability of the frames of 32 ms that it completed.
+            attends: whether the robot speaks, or has just been stopped and it is not clear yet by what.
+        """
+        self._sound = np.concatenate([self._sound, audio])[-2 * SAMPLE_RATE_HZ :]
+        self._heard += len(audio)
+        if not attends:
+            self._onset = self._past = None
+        for probability in frames:
+            self._frames_end += FRAME_SAMPLES
+            if attends:
+                self._follow(probability)
+
+    def judge(self) -> Bid:
+        """Return what the sound is, by what is known of it now."""
+        if self._onset is None:
+            return Bid.NONE
+        age_ms = (self._heard - self._onset) * 1000 // SAMPLE_RATE_HZ
+        if self._is_aside():
+            return Bid.NONE
+        if self._speech_frames * FRAME_MS >= self._config.barge_in_ms:
+            return Bid.FLOOR
+        if age_ms < self._config.overlap_first_ms:
+            return Bid.OPEN
+        early = age_ms < self._config.overlap_first_ms + 200
+        wanted = self._config.overlap_first if early else self._config.overlap_later
+        return Bid.FLOOR if self._probability(self._event()) >= wanted else Bid.OPEN
+
+    def was_false(self, wanted: float | None = None) -> bool:
+        """Tell, once the sound is over, whether the whole of it was no bid after all; wanted: overlap_later if None."""
+        event = self._past if self._onset is None else self._event()
+        return event is None or self._probability(event) < (self._config.overlap_later if wanted is None else wanted)
+
+    def note_addressed(self, start: int, end: int) -> None:
+        """Take in that somebody talked to the robot, from one sample of the session to another: his level is usual."""
+        now_db = level_db(self._sound[max(0, len(self._sound) - (self._heard - start)) :][: end - start])
+        self._usual_db = now_db if self._usual_db is None else 0.7 * self._usual_db + 0.3 * now_db
+
+    def _follow(self, probability: float) -> None:
+        if self._onset is None:
+            if probability >= self._config.vad_on:
+                self._onset, self._last, self._speech_frames = self._frames_end - FRAME_SAMPLES, self._frames_end, 1
+            return
+        if probability >= self._config.vad_off:
+            self._last = self._frames_end
+            self._speech_frames += 1
+        elif (self._frames_end - self._last) * 1000 >= self._config.overlap_gap_ms * SAMPLE_RATE_HZ:
+            self._past, self._onset = self._event(), None
+
+    def _event(self) -> NDArray[np.float32]:
+        """Return the sound from just before its onset, at most a second of it."""
+        assert self._onset is not None
+        start = max(0, len(self._sound) - (self._heard - self._onset + _BEFORE_SAMPLES))
+        return self._sound[start:][:_MOST_SAMPLES]
+
+    def _is_aside(self) -> bool:
+        """Tell whether the sound is much softer than whoever talks to the robot: somebody talks to somebody else."""
+        if self._usual_db is None:
+            return False
+        return level_db(self._event()) < self._usual_db - self._config.aside_db
+
+
+class Mumbler:
+    """Decides when the robot says "mm-hm" while somebody talks on."""
+
+    def __init__(self, config: CascadeConfig) -> None:
+        self._config = config
+        self._last_ns: int | None = None
+
+    def is_due(self, now_ns: int, spoken_ms: int, silence_ms: int) -> bool:
+        """Tell whether a short pause of a long turn asks for it; counts it as said then."""
+        if not self._config.backchannel or spoken_ms < self._config.backchannel_after_ms:
+            return False
+        if silence_ms < self._config.backchannel_pause_ms:
+            return False
+        if self._last_ns is not None and now_ns - self._last_ns < self._config.backchannel_gap_ms * 1_000_000:
+            return False
+        self._last_ns = now_ns
+        return True
+
+
+def level_db(audio: NDArray[np.float32]) -> float:
+    """Return the level of the louder half of a sound in dBFS. audio: [N] float32."""
+    blocks = audio[: len(audio) // 160 * 160].reshape(-1, 160)
+    if not len(blocks):
+        return _QUIET_DB
+    powers = np.sort(np.mean(blocks.astype(np.float64) ** 2, axis=1))[len(blocks) // 2 :]
+    return 10 * float(np.log10(np.mean(powers) + 1e-12))

@@ -1,0 +1,166 @@
+"""Take the robot's own voice out of what the microphone hears, one micro-turn at a time.
+
+First a linear filter of our own takes away what it can without harm to a person's voice, then WebRTC's audio processing
+(AEC3), as packaged in the livekit wheel, suppresses the rest; alone it presses down a person who speaks over the robot
+(figures in docs/echo.md). Both work with what was played (``audio/reference``) as their reference. The same windows
+give the same sound in every process. It knows neither models nor ROS, and the library is loaded only when there is work
+for it.
+
+Source: WebRTC modules/audio_processing, whose AEC3 always comes with its high-pass filter at 100 Hz.
+"""
+
+import importlib.util
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tml_ros.config import param
+from tml_ros.errors import MissingDependencyError
+from tml_ros.records import SAMPLE_RATE_HZ
+from tml_ros.speech.echo_filter import EchoFilter
+from tml_ros.speech.echo_meter import EchoMeter
+
+__all__ = ["EchoCanceller", "EchoConfig"]
+
+_FRAME_SAMPLES = SAMPLE_RATE_HZ // 100  # AEC3 takes frames of 10 ms
+_FRAME_BYTES = 2 * _FRAME_SAMPLES
+_LEAST_DELAY = SAMPLE_RATE_HZ * 5 // 1000  # an echo within 2 ms of its reference is not taken out
+_SAFE_DELAY = SAMPLE_RATE_HZ * 15 // 1000
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EchoConfig:
+    """What is done to the microphone before the model hears it."""
+
+    canceller: str = param(
+        "webrtc",
+        "Takes the robot's own voice out of what it hears, by audio/reference; off leaves the sound as it is",
+        choices=("webrtc", "off"),
+    )
+    lead_ms: int = param(
+        10,
+        "Time by which the microphone is held back, so that an echo comes after its reference even where stamps are "
+        "a little wrong; 3 are needed. It is raised by itself where an echo is found to come earlier",
+        unit="ms",
+        minimum=0,
+        maximum=200,
+    )
+    noise_suppression: bool = param(False, "Also reduce steady noise; recognisers are trained on sound that was not")
+    gain_control: bool = param(False, "Also bring speech to an even level; raises noise and echo along with it")
+
+    @property
+    def changes_all_sound(self) -> bool:
+        """Whether sound is worked on even where nothing is played."""
+        return self.noise_suppression or self.gain_control
+
+
+class EchoCanceller:
+    """Cleans the windows of one session, in order.
+
+    Thread: one caller at a time.
+    """
+
+    def __init__(self, config: EchoConfig) -> None:
+        """Check that what is chosen can be had; nothing is loaded yet.
+
+        Raises:
+            MissingDependencyError: the livekit wheel is not installed.
+        """
+        self.meter = EchoMeter()
+        self._config = config
+        self._filter = EchoFilter()
+        self._module: _Webrtc | None = None
+        self._held = np.zeros(config.lead_ms * SAMPLE_RATE_HZ // 1000, np.float32)
+        if config.canceller == "webrtc" and not _is_installed():
+            raise MissingDependencyError(_missing("it is not installed"))
+
+    def process(self, audio: NDArray[np.float32], reference: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        """Return what was heard without what was played.
+
+        Args:
+            audio: [N] float32 at 16 kHz, N a multiple of 320, zero where nothing was received.
+            reference: what was played, [N] in step with audio, or None when nothing is known of it: the sound then
+                goes through untouched.
+
+        Raises:
+            MissingDependencyError: the livekit wheel cannot be loaded.
+        """
+        if self._config.canceller == "off" or (reference is None and not self._config.changes_all_sound):
+            return audio
+        played = np.zeros_like(audio) if reference is None else reference
+        cleaned = self._cancel(self._hold_back(audio), played)
+        if reference is not None:
+            self.meter.add(audio, reference, cleaned)
+            self._keep_ahead()
+        return cleaned
+
+    def _keep_ahead(self) -> None:
+        """Hold the microphone back further where its echo comes too soon after the reference, or even before it."""
+        delay = self.meter.delay_samples
+        if delay is not None and delay + len(self._held) < _LEAST_DELAY:
+            more = np.zeros(_SAFE_DELAY - delay - len(self._held), np.float32)
+            self._held = np.concatenate([more, self._held])
+
+    def _hold_back(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
+        sound = np.concatenate([self._held, audio])
+        self._held = sound[len(audio) :]
+        return sound[: len(audio)]
+
+    def _cancel(self, audio: NDArray[np.float32], played: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self._module is None:
+            self._module = _load(self._config)
+        return self._module.run(self._filter.process(audio, played), played)
+
+
+class _Webrtc:
+    """The livekit wheel's audio processing over whole windows."""
+
+    def __init__(self, rtc: Any, config: EchoConfig) -> None:
+        self._rtc = rtc
+        self._module = rtc.AudioProcessingModule(
+            echo_cancellation=True,
+            high_pass_filter=True,
+            noise_suppression=config.noise_suppression,
+            auto_gain_control=config.gain_control,
+        )
+
+    def run(self, audio: NDArray[np.float32], played: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Feed one frame of what was played, then one of what was heard, until the window is done."""
+        cleaned = bytearray()
+        for heard, said in zip(self._frames(audio), self._frames(played), strict=True):
+            self._module.process_reverse_stream(said)
+            self._module.process_stream(heard)
+            cleaned += heard.data.cast("B")
+        return np.frombuffer(cleaned, "<i2").astype(np.float32) / np.float32(32_768)
+
+    def _frames(self, sound: NDArray[np.float32]) -> list[Any]:
+        data = np.clip(np.rint(sound * 32_768.0), -32_768, 32_767).astype("<i2").tobytes()
+        parts = [bytearray(data[start : start + _FRAME_BYTES]) for start in range(0, len(data), _FRAME_BYTES)]
+        return [self._rtc.AudioFrame(part, SAMPLE_RATE_HZ, 1, _FRAME_SAMPLES) for part in parts]
+
+
+def _is_installed() -> bool:
+    """Tell whether the wheel is there, without running any of it."""
+    spec = importlib.util.find_spec("livekit")
+    return spec is not None and importlib.util.find_spec("livekit.rtc") is not None
+
+
+def _load(config: EchoConfig) -> _Webrtc:
+    logging.getLogger("livekit").setLevel(logging.WARNING)  # it reports its start and end
+    try:
+        from livekit import rtc
+
+        return _Webrtc(rtc, config)
+    except ImportError as err:
+        raise MissingDependencyError(_missing(" ".join(str(err).split()))) from err
+
+
+def _missing(reason: str) -> str:
+    return (
+        f"the echo canceller needs livekit, but {reason}; install it with: pip install livekit, "
+        "or set the parameter echo.canceller to off"
+    )

@@ -1,0 +1,83 @@
+"""Learn the way from the loudspeaker to the microphone, and subtract what came along it.
+
+A linear filter in the frequency domain whose step follows from a Kalman filter: it learns while only the robot speaks
+and holds still while a person does, so that it does not bend a person's voice. What it cannot model (clipping, late
+reverberation) stays. It knows neither frames of a canceller nor delays; what came more than 0.3 s late stays, too.
+
+Source: Enzner and Vary, "Frequency-domain adaptive Kalman filter for acoustic echo control in hands-free telephones",
+2006; partitioned as by Kuech, Mabande and Enzner, "State-space architecture of the partitioned-block-based acoustic
+echo controller", 2014.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["BLOCK_SAMPLES", "EchoFilter"]
+
+BLOCK_SAMPLES = 320  # 20 ms
+_PARTITIONS = 16
+_TRANSITION = 0.998  # of the room per block; larger follows a drifting clock less, smaller forgets
+_SMOOTHING = 0.8  # of the power of what is left
+_FIRST_VARIANCE = 0.01  # of the unknown room's response: a loudspeaker at -20 dB; a larger one diverges at first
+_LEAST_POWER = 1e-8
+_SHORT, _LONG = 0.7, 0.98  # smoothing of powers over about 60 ms and 1 s
+_PROVEN = 0.25  # of the power of what was heard
+
+_Spectrum = NDArray[np.complex128]
+
+
+class EchoFilter:
+    """One session's filter. B = 321 bins, P = 16 partitions."""
+
+    def __init__(self) -> None:
+        shape = (_PARTITIONS, BLOCK_SAMPLES + 1)
+        self._played = np.zeros(2 * BLOCK_SAMPLES)
+        self._spectra: _Spectrum = np.zeros(shape, np.complex128)  # [P, B] of what was played, newest first
+        self._room: _Spectrum = np.zeros(shape, np.complex128)  # [P, B] response
+        self._variance = np.full(shape, _FIRST_VARIANCE)
+        self._noise = np.full(shape[1], 1e-3)
+        self._heard_powers = np.full(2, 1e-6)  # smoothed short and long
+        self._left_powers = np.full(2, 1e-6)
+        self._is_proven = False
+
+    def process(self, heard: NDArray[np.float32], played: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what is left. heard, played: [N] float32, N a multiple of 320."""
+        blocks = (
+            self._block(heard[start : start + BLOCK_SAMPLES].astype(np.float64), played[start : start + BLOCK_SAMPLES])
+            for start in range(0, len(heard), BLOCK_SAMPLES)
+        )
+        return np.concatenate(list(blocks)).astype(np.float32)
+
+    def _block(self, heard: NDArray[np.float64], played: NDArray[np.float32]) -> NDArray[np.float64]:
+        self._played = np.concatenate([self._played[BLOCK_SAMPLES:], played])
+        self._spectra = np.roll(self._spectra, 1, axis=0)
+        self._spectra[0] = np.fft.rfft(self._played)
+        if not self._spectra.any():
+            return heard  # nothing was played: nothing to take away, nothing to learn
+        echo = np.fft.irfft(np.sum(self._room * self._spectra, axis=0), 2 * BLOCK_SAMPLES)[BLOCK_SAMPLES:]
+        left = heard - echo
+        self._learn(left)
+        return left if self._helps(heard, left) else heard
+
+    def _helps(self, heard: NDArray[np.float64], left: NDArray[np.float64]) -> bool:
+        """Tell whether what is left is better to go on with: not before 6 dB are gone, and never where it is louder.
+
+        A filter that still learns changes faster than the canceller behind it can follow.
+        """
+        kept = np.array([_SHORT, _LONG])
+        self._heard_powers = kept * self._heard_powers + (1 - kept) * np.mean(heard**2)
+        self._left_powers = kept * self._left_powers + (1 - kept) * np.mean(left**2)
+        self._is_proven |= bool(self._left_powers[1] < _PROVEN * self._heard_powers[1])
+        return self._is_proven and bool(self._left_powers[0] <= self._heard_powers[0])
+
+    def _learn(self, left: NDArray[np.float64]) -> None:
+        error = np.fft.rfft(np.concatenate([np.zeros(BLOCK_SAMPLES), left]))
+        self._noise = _SMOOTHING * self._noise + (1 - _SMOOTHING) * np.abs(error) ** 2
+        power = np.abs(self._spectra) ** 2
+        gain = self._variance / (0.5 * np.sum(power * self._variance, axis=0) + self._noise + _LEAST_POWER)
+        step = np.fft.irfft(gain * np.conj(self._spectra) * error, 2 * BLOCK_SAMPLES, axis=1)
+        step[:, BLOCK_SAMPLES:] = 0.0  # a partition's response is one block long
+        self._room = _TRANSITION * (self._room + np.fft.rfft(step, axis=1))
+        kept = _TRANSITION**2
+        learnt = kept * (1 - 0.5 * gain * power) * self._variance
+        self._variance = learnt + (1 - kept) * np.abs(self._room) ** 2 + 1e-9
