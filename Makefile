@@ -38,8 +38,8 @@ endif
 	@.venv/bin/python .ci/executed.py $(RESULTS)
 
 # How much `make test-audio` measures; each has its share of the time after which it is ended.
-TRIALS ?= 6
-MINUTES ?= 0.4
+TRIALS ?= 4
+MINUTES ?= 0.3
 HOURS ?= 0
 AUDIO_LIMIT_S = $(shell awk 'BEGIN { print int(150 + 20 * $(TRIALS) + 80 * $(MINUTES) + 4000 * $(HOURS)) }')
 AUDIO_RESULTS := .venv/test-audio-results.xml

@@ -18,8 +18,20 @@ KEYS = {
 
 @pytest.fixture(scope="module")
 def figures(repository: Path) -> dict:
-    """A minute of context and 20 s that are timed, with the smallest model."""
-    command = [sys.executable, "-m", "tml_ros.cli.main", "bench", "native", "--preset", "tiny", "--turns", "100"]
+    """Half a minute of context and 20 s that are timed, with the smallest model."""
+    command = [
+        sys.executable,
+        "-m",
+        "tml_ros.cli.main",
+        "bench",
+        "native",
+        "--preset",
+        "tiny",
+        "--turns",
+        "100",
+        "--context-s",
+        "30",
+    ]
     made = subprocess.run(command, capture_output=True, text=True, check=True, cwd=repository, timeout=200)
     assert "times faster than running the context anew" in made.stdout
     return json.loads(made.stdout.splitlines()[-1])
@@ -28,13 +40,13 @@ def figures(repository: Path) -> dict:
 def test_every_figure_is_there_when_the_model_is_timed(figures):
     assert figures.keys() == set(" ".join(KEYS).split())
     assert 0 < figures["p50_ms"] <= figures["p95_ms"] <= figures["p99_ms"] <= figures["max_ms"]
-    assert (figures["turns"], figures["context_s"], figures["naive_turns"]) == (100, 60.0, 300)
+    assert (figures["turns"], figures["context_s"], figures["naive_turns"]) == (100, 30.0, 150)
     # 12 patches, 5 of sound, clock, OUT, floor and 6 of text
     assert (figures["tokens_per_turn"], figures["text_tokens_per_turn"]) == (26.0, 6)
 
 
-def test_step_is_much_faster_than_running_a_minute_anew_when_both_are_timed_in_one_run(figures):
-    assert figures["speedup_over_naive"] >= 20
+def test_step_is_much_faster_than_running_half_a_minute_anew_when_both_are_timed_in_one_run(figures):
+    assert figures["speedup_over_naive"] >= 8
 
 
 def test_cost_stays_the_same_when_rings_wrap_many_times(figures):

@@ -23,6 +23,7 @@ from tml_ros.wire import OUTPUT_TYPES
 __all__ = ["PlayOptions", "play_bag"]
 
 _CLOCK_PERIOD_NS = 10_000_000
+_MATCHING_S = 0.2  # a subscriber that a publisher knows may still be about to know the publisher
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ class _Player:
         deadline = time.monotonic() + self._options.wait_s
         while time.monotonic() < deadline:
             if all(p.get_subscription_count() >= self._options.subscribers for p in self._publishers.values()):
+                time.sleep(_MATCHING_S)
                 return
             time.sleep(0.02)
 
