@@ -277,7 +277,6 @@ def test_device_is_opened_again_when_it_asks_for_nothing(playing):
 def test_device_is_given_up_when_the_sound_server_moved_the_stream(playing, caplog):
     room = playing(reopen_s=0.1)
     room.watch.lost = "usb_speaker"
-    room.devices.is_there = False
     room.run(300)
     assert room.devices.streams[0].closed
     assert room.watch.is_closed

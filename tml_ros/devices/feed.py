@@ -57,6 +57,7 @@ class Feed:
 
     def __init__(self, render: Callable[[int], Block], clock: Clock, rate_hz: int, channels: int) -> None:
         self.has_ended = False
+        self.is_given_up = False
         self.underflows = 0
         self._render, self._clock = render, clock
         self._rate_hz, self._channels = rate_hz, channels
@@ -68,7 +69,10 @@ class Feed:
         self._began_s: float | None = None
 
     def on_block(self, buffer: Any, frames: int, time: Any, status: Any) -> None:
-        """Fill the device's buffer with frames of int16 samples."""
+        """Fill the device's buffer with frames of int16 samples: silence from when it is given up on."""
+        if self.is_given_up:
+            buffer[:] = bytes(len(buffer))
+            return
         if self._primes(frames, time.currentTime):
             buffer[:] = bytes(len(buffer))
             self._position += frames

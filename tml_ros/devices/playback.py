@@ -32,6 +32,7 @@ _POLL_S = 0.02  # how late a report may be when no block comes
 _REPORT_SLACK_NS = 5_000_000  # stamps jitter; a period of ten blocks must not become eleven
 _FIRST_BLOCK_S = 3.0  # wireless loudspeakers take that long to wake up
 _WATCH_S = 0.2  # how long words may go to another loudspeaker after PulseAudio moved them; each look costs 1 ms
+_NEVER_NS = 1_000_000_000  # later than anything that is told
 _CLOSE_S = 2.0  # PortAudio closes within milliseconds, or never
 _ENDS = (PlaybackState.FLUSHED, PlaybackState.FINISHED)
 _COUNTERS = ("reference_chunks", "underflows", "lost_samples", "clock_jumps", "losses")
@@ -169,7 +170,8 @@ class Playback:
         block = running.feed.take(_POLL_S)
         if block is not None:
             self._deliver(running, block)
-        if reason := self._move(running) or ("" if block else self._death(running)):
+        # a sound server that hangs would not answer whether it moved the stream either
+        if reason := self._death(running) if block is None else self._move(running):
             self._lose(running, reason)
         if not running.feed.is_running:
             self._pass_time()
@@ -311,9 +313,14 @@ class Playback:
             return
         self._skipped_ns = max(self._skipped_ns, running.heard_ns)
         self._totals.update(_counters(running))
+        running.feed.is_given_up = True
         running.watch.close()
         self._devices.close_stream(running.stream, _CLOSE_S)
-        unplayed = self._reports.give_up(self._clock.now_ns())
+        now_ns = self._clock.now_ns()
+        while (block := running.feed.take(0.0)) is not None:  # taken from the mixer, and never to be heard
+            for mark in block.marks:
+                self._reports.add(now_ns + _NEVER_NS, mark)
+        unplayed = self._reports.give_up(now_ns)
         with self._lock:
             for utterance_id, samples_played in unplayed.items():
                 self._mixer.take_back(utterance_id, samples_played)

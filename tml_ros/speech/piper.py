@@ -72,7 +72,7 @@ class PiperSynthesiser:
     def synthesise(self, text: str) -> NDArray[np.float32]:
         """Return [N] float32 at 16 kHz; see ``Synthesiser``."""
         # Double square brackets would switch piper to phoneme input.
-        line = one_line(text.replace("[[", "[ ["))
+        line = one_line(re.sub(r"\[(?=\[)", "[ ", text))
         if not line:
             return np.zeros(0, np.float32)
         with self._lock:

@@ -150,7 +150,7 @@ class EspeakSynthesiser:
         pace = str(round(ESPEAK_WORDS_PER_MINUTE * self.speed))
         command = [find_program("espeak-ng"), "-v", self.voice, "-s", pace, "-p", str(self.pitch), "-b", "1"]
         # Double square brackets would switch espeak-ng to phoneme input.
-        return speak([*command, "-f", "{text}", "-w", "{wav}"], text.replace("[[", "[ ["), self.timeout_s)
+        return speak([*command, "-f", "{text}", "-w", "{wav}"], re.sub(r"\[(?=\[)", "[ ", text), self.timeout_s)
 
 
 class CachedSynthesiser:

@@ -11,7 +11,7 @@ TIMEOUT_S = 180.0
 
 def try_apart(script: str, arguments: Sequence[str]) -> str:
     """Return in one line why a Python script failed, empty when it did not. arguments: its ``sys.argv[1:]``."""
-    command = [sys.executable, "-c", script, *arguments]
+    command = [sys.executable, "-P", "-c", script, *arguments]
     try:
         result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
