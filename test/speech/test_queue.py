@@ -110,6 +110,15 @@ def test_rest_begins_with_the_clause_that_was_cut_when_it_is_asked_for():
     assert queue.take_cut() == []
 
 
+def test_rest_is_not_said_when_it_has_turned_out_wrong():
+    queue = UtteranceQueue(ScriptedSynthesiser(), lead_pieces=0)
+    wrong = queue.say(SpeechText("It is left. Go there now."))
+    queue.take(T0, "s", 0)
+    queue.flush(T0 + MICRO_TURN_NS)
+    queue.withdraw(wrong)
+    assert queue.take_cut() == []
+
+
 def test_nothing_is_left_when_an_utterance_was_over_or_in_the_voice_of_the_model():
     queue = UtteranceQueue(ScriptedSynthesiser(), lead_pieces=0)
     queue.say(SpeechText("One two."))

@@ -90,6 +90,7 @@ class EchoCanceller:
             MissingDependencyError: the livekit wheel cannot be loaded.
         """
         if self._config.canceller == "off" or (reference is None and not self._config.changes_all_sound):
+            self._held[:] = 0.0  # what waits is old by the time the reference is back
             return audio
         played = np.zeros_like(audio) if reference is None else reference
         cleaned = self._cancel(self._hold_back(audio), played)
@@ -155,7 +156,7 @@ def _load(config: EchoConfig) -> _Webrtc:
         from livekit import rtc
 
         return _Webrtc(rtc, config)
-    except ImportError as err:
+    except (ImportError, OSError, RuntimeError) as err:
         raise MissingDependencyError(_missing(" ".join(str(err).split()))) from err
 
 

@@ -165,7 +165,8 @@ class UtteranceQueue:
         return [_spoken(u, now_ns) for u in [*self._issued, *self._waiting] if u.seq and u.start_ns <= now_ns]
 
     def withdraw(self, utterance_id: int) -> bool:
-        """Drop an utterance of which nothing has been issued yet; return whether it was dropped."""
+        """Drop an utterance of which nothing has been issued yet; return whether it was dropped. Its rest is, too."""
+        self._cut = [one for one in self._cut if one[0] != utterance_id]
         kept = [u for u in self._waiting if u.seq or u.utterance_id != utterance_id]
         was_dropped = len(kept) < len(self._waiting)
         self._waiting = kept

@@ -71,7 +71,15 @@ def say() -> Callable[..., np.ndarray]:
 
 @pytest.fixture
 def run(cascade) -> Callable[..., Run]:
-    def go(sound: np.ndarray, *, playing: range = range(0), reference=None, texts=None, frames=None, model=None) -> Run:
+    def go(
+        sound: np.ndarray,
+        *,
+        playing: range | dict[int, int] = range(0),
+        reference=None,
+        texts=None,
+        frames=None,
+        model=None,
+    ) -> Run:
         stream = (model or cascade).open(SessionInfo("s", T0))
         result = Run()
         for index in range(-(-len(sound) // MICRO_TURN_SAMPLES)):
@@ -79,7 +87,8 @@ def run(cascade) -> Callable[..., Run]:
             audio = np.zeros(MICRO_TURN_SAMPLES, np.float32)
             audio[: len(sound[piece])] = sound[piece]
             start = T0 + index * MICRO_TURN_NS
-            played = PlaybackReport(start, 1, PlaybackState.PLAYING, 0) if index in playing else None
+            utterance = playing.get(index) if isinstance(playing, dict) else int(index in playing)
+            played = PlaybackReport(start, utterance, PlaybackState.PLAYING, 0) if utterance else None
             result.outputs.append(
                 stream.step(
                     MicroTurn(

@@ -71,6 +71,16 @@ def test_classifier_hears_the_sound_from_just_before_its_onset_and_a_second_at_m
     assert all(len(a) < len(b) or len(b) == 16_000 for a, b in zip(room.asked, room.asked[1:], strict=False))
 
 
+def test_beginning_is_what_counts_when_a_sound_goes_on_for_long():
+    room = Room([(400, 5000)], barge_in_ms=3000)
+    room.run(15)
+    onset = room.asked[-1][: 96 * 16]
+    assert np.abs(onset[: 32 * 16]).max() == 0.0 and np.abs(onset).max() > 0.0
+    room.run(13)
+    room.judge.was_false()
+    assert np.array_equal(room.asked[-1][: 96 * 16], onset)
+
+
 def test_robot_is_stopped_by_whoever_talks_on_when_the_classifier_says_no():
     bids = Room([(400, 4000)], barge_in_ms=700).run(8)
     assert bids.index(Bid.FLOOR) in (5, 6)

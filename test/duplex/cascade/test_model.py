@@ -161,6 +161,15 @@ def test_robot_may_say_the_rest_when_it_was_stopped_for_nothing(cascade, run, sa
     assert result.counters.get("false_interruptions", 0) == resumes
 
 
+def test_next_utterance_can_be_stopped_too_when_it_follows_at_once(cascade, run, say):
+    eager = copy.copy(cascade)
+    eager._overlap = SimpleNamespace(probability=lambda sound: 1.0)
+    sound = np.concatenate([say("turn left", before_s=1.0, after_s=2.0), say("be quiet please", after_s=1.0)])
+    first_answer = {n: 1 for n in range(7)} | {n: 2 for n in range(7, 60)}
+    assert run(sound, playing=first_answer, model=eager).floors.count(Floor.YIELD) >= 2
+    assert run(sound, playing=dict.fromkeys(range(60), 1), model=eager).floors.count(Floor.YIELD) == 1
+
+
 def test_nothing_is_resumed_when_it_is_switched_off(cascade, run, say):
     fooled = copy.copy(cascade)
     fooled._config = replace(cascade._config, resume=False)

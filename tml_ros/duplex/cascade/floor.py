@@ -53,6 +53,7 @@ class OverlapJudge:
         self._last = 0
         self._speech_frames = 0
         self._usual_db: float | None = None
+        self._first: NDArray[np.float32] | None = None
         self._past: NDArray[np.float32] | None = None
 
     def hear(self, audio: NDArray[np.float32], frames: list[float], *, attends: bool) -> None:
@@ -71,6 +72,8 @@ class OverlapJudge:
             self._frames_end += FRAME_SAMPLES
             if attends:
                 self._follow(probability)
+        if self._onset is not None:
+            self._event()  # keeps its beginning
 
     def judge(self) -> Bid:
         """Return what the sound is, by what is known of it now."""
@@ -92,6 +95,10 @@ class OverlapJudge:
         event = self._past if self._onset is None else self._event()
         return event is None or self._probability(event) < (self._config.overlap_later if wanted is None else wanted)
 
+    def forget(self) -> None:
+        """Drop the sound that is followed: it has had its effect."""
+        self._onset = self._past = None
+
     def note_addressed(self, start: int, end: int) -> None:
         """Take in that somebody talked to the robot, from one sample of the session to another: his level is usual."""
         now_db = level_db(self._sound[max(0, len(self._sound) - (self._heard - start)) :][: end - start])
@@ -101,6 +108,7 @@ class OverlapJudge:
         if self._onset is None:
             if probability >= self._config.vad_on:
                 self._onset, self._last, self._speech_frames = self._frames_end - FRAME_SAMPLES, self._frames_end, 1
+                self._first = None
             return
         if probability >= self._config.vad_off:
             self._last = self._frames_end
@@ -111,8 +119,12 @@ class OverlapJudge:
     def _event(self) -> NDArray[np.float32]:
         """Return the sound from just before its onset, at most a second of it."""
         assert self._onset is not None
+        if self._first is not None:
+            return self._first
         start = max(0, len(self._sound) - (self._heard - self._onset + _BEFORE_SAMPLES))
-        return self._sound[start:][:_MOST_SAMPLES]
+        event = self._sound[start:][:_MOST_SAMPLES]
+        self._first = event if len(event) == _MOST_SAMPLES else None
+        return event
 
     def _is_aside(self) -> bool:
         """Tell whether the sound is much softer than whoever talks to the robot: somebody talks to somebody else."""

@@ -104,6 +104,7 @@ class _CascadeStream:
         self._is_recognizing = False
         self._shown = ""
         self._has_yielded = False
+        self._yielded_id = 0
         self._bid = Bid.NONE
         self._cut_ns: int | None = None
         self._mumbles_until_ns = info.start_ns
@@ -115,7 +116,8 @@ class _CascadeStream:
         self._sight.look(turn.frames)
         is_sounding = turn.playback is not None and turn.playback.state is PlaybackState.PLAYING
         is_playing = is_sounding and turn.start_ns >= self._mumbles_until_ns
-        is_echo = is_sounding and (self._echo.is_echo(turn.audio, turn.reference) or self._is_settling(turn))
+        is_settling = is_sounding and self._is_settling(turn)
+        is_echo = is_sounding and (self._echo.is_echo(turn.audio, turn.reference) or is_settling)
         self._counters["echo_windows"] += is_echo
         self._listen(turn.audio, is_echo=is_echo, is_playing=is_playing)
         if self._is_interrupted(turn, is_playing=is_playing):
@@ -242,17 +244,18 @@ class _CascadeStream:
         if not (is_over or has_waited):
             return False
         words = " ".join(event.text for event in transcripts if event.final)
-        is_false = self._judge.was_false() or (is_over and is_backchannel(words))
+        is_false = self._judge.was_false() or (bool(words) and is_backchannel(words))
         self._cut_ns = None
         self._counters["false_interruptions"] += is_false
         return is_false and self._config.resume
 
     def _is_interrupted(self, turn: MicroTurn, *, is_playing: bool) -> bool:
         """Tell, once for every time that the robot speaks, that somebody wants the floor."""
-        self._has_yielded &= is_playing
+        spoken_id = turn.playback.utterance_id if turn.playback is not None else 0
+        self._has_yielded &= is_playing and spoken_id == self._yielded_id  # what it says next may be cut as well
         self._bid = self._judge.judge() if is_playing and not self._has_yielded else Bid.NONE
         if self._bid is Bid.FLOOR:
-            self._has_yielded, self._cut_ns = True, turn.end_ns
+            self._has_yielded, self._yielded_id, self._cut_ns = True, spoken_id, turn.end_ns
         return self._bid is Bid.FLOOR
 
     def _floor(self, reaction: Reaction, turn: MicroTurn, *, is_playing: bool, is_told: bool) -> Floor:
@@ -260,6 +263,8 @@ class _CascadeStream:
         is_stopped = any(draft.intent == "__intent_stop_activity__" for draft in reaction.intents)
         if speaks and (is_told or is_stopped):  # the answer goes before what was being said
             self._has_yielded = True
+            self._yielded_id = turn.playback.utterance_id if turn.playback is not None else 0
+            self._judge.forget()
             return Floor.YIELD
         if reaction.speech:
             self._mumbles_until_ns = turn.start_ns
@@ -268,7 +273,8 @@ class _CascadeStream:
             return Floor.HOLD if self._bid is Bid.OPEN else Floor.SPEAK
         if self._mumble(reaction, turn):
             return Floor.BACKCHANNEL
-        return Floor.HOLD if self._user_state() is UserState.PAUSING else Floor.LISTEN
+        is_mumbling = turn.start_ns < self._mumbles_until_ns  # to hold now would turn that down
+        return Floor.HOLD if self._user_state() is UserState.PAUSING and not is_mumbling else Floor.LISTEN
 
     def _mumble(self, reaction: Reaction, turn: MicroTurn) -> bool:
         """Add a back-channel to a reaction when somebody who talks on pauses for a moment."""
