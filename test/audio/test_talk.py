@@ -126,7 +126,9 @@ def test_robot_stops_soon_when_a_person_takes_the_floor(talk):
         print(f"  {outcome.stop_s:5.2f} s {outcome.event.clip.kind} {outcome.event.clip.name}")
     number = f"{len(bids)} of {len(every)}"
     print(f"stop latency: median {median_s:.2f} s, p95 {p95_s:.2f} s over {number}; {_budget(talk, bids)}")
-    assert len(bids) >= 0.8 * len(every)  # the others came just when the robot had said everything
+    assert len(bids) >= (0.8 if talk.is_whole else 0.5) * len(
+        every
+    )  # the others came just when the robot had said everything
     if talk.is_whole:
         assert median_s <= 0.45
         assert slow <= 0.05 * len(bids)
