@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
 
 from tml_ros.clock import Clock
 from tml_ros.devices import portaudio
+from tml_ros.devices.absence import Absence, Devices, Watch
 from tml_ros.devices.capture_config import MOST_OWN_CHANNELS, CaptureConfig
 from tml_ros.devices.chunks import Block, ChunkMaker, Intake, SilenceWatch
 from tml_ros.devices.portaudio import Device, Kind, Stream
@@ -23,7 +23,7 @@ from tml_ros.devices.pulse import MoveWatch
 from tml_ros.errors import DeviceError, TmlError
 from tml_ros.records import AudioChunk
 
-__all__ = ["Capture", "CaptureConfig", "CaptureState", "CaptureStatus", "Devices", "Watch"]
+__all__ = ["Capture", "CaptureConfig", "CaptureState", "CaptureStatus"]
 
 _QUEUE_MS = 2000  # longer than any stall after which sound is still worth having
 _POLL_S = 0.1  # how soon a stall is noticed
@@ -51,25 +51,6 @@ class CaptureStatus:
     state: CaptureState
     message: str
     figures: dict[str, int | float | str]
-
-
-class Devices(Protocol):
-    """What is used of the module ``tml_ros.devices.portaudio``."""
-
-    find_device: Callable[..., Device]
-    open_stream: Callable[..., Stream]
-    close_stream: Callable[..., bool]
-    refresh: Callable[[], bool]
-
-
-class Watch(Protocol):
-    """Tells of a device that vanished without ending its stream; see ``tml_ros.devices.pulse.MoveWatch``."""
-
-    def vanished(self) -> str:
-        """Return its name, empty while all is well."""
-
-    def close(self) -> None:
-        """Watch no longer."""
 
 
 @dataclass(slots=True)
@@ -115,7 +96,7 @@ class Capture:
         self._totals: Counter[str] = Counter(chunks=0, overruns=0, lost_samples=0, clock_jumps=0, losses=0)
         self._running: _Running | None = None
         self._fault = "not opened yet"
-        self._missing_since_ns: int | None = None
+        self._absence = Absence(_log, clock, config.reopen_s)
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -185,7 +166,7 @@ class Capture:
             self._fault = f"{self._running.text}: opened, no sample yet"
         except TmlError as err:
             self._fault = str(err)
-            self._miss(f"no microphone: {err}")
+            self._absence.begin(f"no microphone: {err}")
             self._stopped.wait(self._config.reopen_s)
 
     def _start_stream(self) -> _Running:
@@ -245,7 +226,7 @@ class Capture:
         running.heard_ns = self._clock.monotonic_ns()
         if not running.has_sound:
             running.has_sound = True
-            self._tell_of_sound(running)
+            self._absence.end(f"recording from {running.text}")
         chunks, samples = running.maker.make(block)
         if running.silence.update(samples):
             if running.silence.is_silent:
@@ -277,7 +258,7 @@ class Capture:
     def _lose(self, running: _Running, reason: str) -> None:
         self._fault = f"{running.text} is lost: {reason}"
         self._totals["losses"] += running.has_sound
-        self._miss(self._fault)
+        self._absence.begin(self._fault)
         self._end_stream()
         self._stopped.wait(min(_POLL_S, self._config.reopen_s) if running.has_sound else self._config.reopen_s)
 
@@ -289,20 +270,6 @@ class Capture:
             running.watch.close()
 
     # -------------------------------------------------------------------------------------- what people read
-
-    def _miss(self, text: str) -> None:
-        """Say once that there is no sound, however many tries fail after that."""
-        if self._missing_since_ns is None:
-            self._missing_since_ns = self._clock.monotonic_ns()
-            _log.warning("%s; looking for it every %g s", text, self._config.reopen_s)
-
-    def _tell_of_sound(self, running: _Running) -> None:
-        if self._missing_since_ns is None:
-            _log.info("recording from %s", running.text)
-        else:
-            gone_s = (self._clock.monotonic_ns() - self._missing_since_ns) / 1e9
-            _log.info("recording from %s, after %.1f s without", running.text, gone_s)
-        self._missing_since_ns = None
 
     def _silence_text(self, running: _Running) -> str:
         config = self._config

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from tml_ros.clock import Clock
 from tml_ros.devices import portaudio
-from tml_ros.devices.capture import Devices, Watch
+from tml_ros.devices.absence import Absence, Devices, Watch
 from tml_ros.devices.feed import Feed, Rendered, Timeline
 from tml_ros.devices.mixer import Block, Mark, Mixer
 from tml_ros.devices.playback_config import PlaybackConfig
@@ -111,7 +111,7 @@ class Playback:
         self._reports = _Reports(listener.on_report, round(config.report_s * 1e9))
         self._running: _Running | None = None
         self._fault = "not opened yet"
-        self._missing_since_ns: int | None = None
+        self._absence = Absence(_log, clock, config.reopen_s)
         self._retry_ns = 0
         self._skipped_ns = clock.monotonic_ns()
         self._stopped = threading.Event()
@@ -194,7 +194,7 @@ class Playback:
         running.heard_ns = self._clock.monotonic_ns()
         if not running.has_sound:
             running.has_sound = True
-            self._tell_of_sound(running)
+            self._absence.end(f"playing to {running.text}")
         first, stamp_ns = running.timeline.place(block)
         data = block.samples.astype("<i2", copy=False).tobytes()
         frame_id = self._config.frame_id
@@ -237,7 +237,7 @@ class Playback:
             self._fault = f"{self._running.text}: opened, not playing yet"
         except TmlError as err:
             self._fault = str(err)
-            self._miss(f"no loudspeaker: {err}")
+            self._absence.begin(f"no loudspeaker: {err}")
             self._retry_ns = self._clock.monotonic_ns() + round(self._config.reopen_s * 1e9)
 
     def _start_stream(self) -> _Running:
@@ -302,7 +302,7 @@ class Playback:
     def _lose(self, running: _Running, reason: str) -> None:
         self._fault = f"{running.text} is lost: {reason}"
         self._totals["losses"] += running.has_sound
-        self._miss(self._fault)
+        self._absence.begin(self._fault)
         self._end_stream()
         if not running.has_sound:
             self._retry_ns = self._clock.monotonic_ns() + round(self._config.reopen_s * 1e9)
@@ -324,22 +324,6 @@ class Playback:
         with self._lock:
             for utterance_id, samples_played in unplayed.items():
                 self._mixer.take_back(utterance_id, samples_played)
-
-    # -------------------------------------------------------------------------------------- what people read
-
-    def _miss(self, text: str) -> None:
-        """Say once that nothing can be heard, however many tries fail after that."""
-        if self._missing_since_ns is None:
-            self._missing_since_ns = self._clock.monotonic_ns()
-            _log.warning("%s; looking for it every %g s", text, self._config.reopen_s)
-
-    def _tell_of_sound(self, running: _Running) -> None:
-        if self._missing_since_ns is None:
-            _log.info("playing to %s", running.text)
-        else:
-            gone_s = (self._clock.monotonic_ns() - self._missing_since_ns) / 1e9
-            _log.info("playing to %s, after %.1f s without", running.text, gone_s)
-        self._missing_since_ns = None
 
 
 class _Reports:

@@ -122,17 +122,20 @@ class _CascadeStream:
         self._listen(turn.audio, is_echo=is_echo, is_playing=is_playing)
         if self._is_interrupted(turn, is_playing=is_playing):
             # The robot falls silent now; words are recognised from the next micro-turn on, for that takes longer.
-            texts = Reaction()
-            for text in turn.texts:
-                texts.add(self._policy.on_text(text, turn))
-            return self._output(Floor.YIELD, texts)
+            return self._output(Floor.YIELD, self._read(turn))
         transcripts, reaction, is_over = self._recognize(turn)
         is_told = not reaction.is_empty and not self._judge.was_false(self._config.overlap_command)
-        for text in turn.texts:
-            reaction.add(self._policy.on_text(text, turn))
+        reaction.add(self._read(turn))
         resumes = self._settle(reaction, transcripts, turn, is_over=is_over)
         floor = self._floor(reaction, turn, is_playing=is_playing, is_told=is_told)
         return replace(self._output(floor, reaction), resumes=resumes, transcripts=tuple(transcripts))
+
+    def _read(self, turn: MicroTurn) -> Reaction:
+        """React to what was typed, to timers and to results."""
+        reaction = Reaction()
+        for text in turn.texts:
+            reaction.add(self._policy.on_text(text, turn))
+        return reaction
 
     def _is_settling(self, turn: MicroTurn) -> bool:
         """Tell whether the echo canceller is still learning the room, in the first seconds of the robot's speech."""
@@ -251,19 +254,18 @@ class _CascadeStream:
 
     def _is_interrupted(self, turn: MicroTurn, *, is_playing: bool) -> bool:
         """Tell, once for every time that the robot speaks, that somebody wants the floor."""
-        spoken_id = turn.playback.utterance_id if turn.playback is not None else 0
-        self._has_yielded &= is_playing and spoken_id == self._yielded_id  # what it says next may be cut as well
+        # what it says next may be cut as well
+        self._has_yielded &= is_playing and _spoken_id(turn) == self._yielded_id
         self._bid = self._judge.judge() if is_playing and not self._has_yielded else Bid.NONE
         if self._bid is Bid.FLOOR:
-            self._has_yielded, self._yielded_id, self._cut_ns = True, spoken_id, turn.end_ns
+            self._has_yielded, self._yielded_id, self._cut_ns = True, _spoken_id(turn), turn.end_ns
         return self._bid is Bid.FLOOR
 
     def _floor(self, reaction: Reaction, turn: MicroTurn, *, is_playing: bool, is_told: bool) -> Floor:
         speaks = is_playing and not self._has_yielded
         is_stopped = any(draft.intent == "__intent_stop_activity__" for draft in reaction.intents)
         if speaks and (is_told or is_stopped):  # the answer goes before what was being said
-            self._has_yielded = True
-            self._yielded_id = turn.playback.utterance_id if turn.playback is not None else 0
+            self._has_yielded, self._yielded_id = True, _spoken_id(turn)
             self._judge.forget()
             return Floor.YIELD
         if reaction.speech:
@@ -294,3 +296,8 @@ class _CascadeStream:
         if not self._segment.is_active:
             return UserState.SILENT
         return UserState.PAUSING if self._segment.silence_ms >= _PAUSE_MS else UserState.SPEAKING
+
+
+def _spoken_id(turn: MicroTurn) -> int:
+    """Return the utterance that the loudspeaker is at, 0 for none."""
+    return turn.playback.utterance_id if turn.playback is not None else 0
