@@ -281,14 +281,16 @@ class UserState(IntEnum):
 class MicroTurnOutput:
     """What a model puts out for one micro-turn. audio: [N] float32 at 16 kHz, or None to have the text synthesised.
 
-    floor HOLD while the robot speaks: somebody else makes a sound, and whether he wants the floor shows soon. resumes:
-    the robot was interrupted for nothing and may say the rest. withdraws: what was delegated is no longer wanted.
+    floor HOLD while the robot speaks: somebody else makes a sound, and whether he wants the floor shows soon. hushes:
+    he probably does, so the robot stops in the middle of the word, and goes on there if HOLD ends. resumes: the robot
+    was interrupted for nothing and may say the rest. withdraws: what was delegated is no longer wanted.
     """
 
     floor: Floor = Floor.LISTEN
     user_state: UserState = UserState.UNKNOWN
     speech: tuple[SpeechText, ...] = ()
     audio: NDArray[np.float32] | None = None
+    hushes: bool = False
     resumes: bool = False
     intents: tuple[IntentDraft, ...] = ()
     delegations: tuple[DelegationDraft, ...] = ()

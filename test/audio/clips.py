@@ -3,7 +3,8 @@
 Bids: command words and read sentences of real people, and sentences of voices that are not the robot's. Others:
 back-channels, coughs, a throat cleared, knocks, laughter; and nothing at all: just the echo.
 Made for measuring: independent of the sounds that the product was tuned with. All is [N] float32 at 48 kHz, begins with
-its first audible sample and has a speech level of about -24 dBFS; a seed gives the same list on every run.
+its first audible sample, of recordings with the first that is speech (a breath or a click of the microphone is no bid),
+and has a speech level of about -24 dBFS; a seed gives the same list on every run.
 """
 
 import csv
@@ -19,6 +20,7 @@ import soxr
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from tml_ros.duplex.cascade.vad import FRAME_SAMPLES, SileroVad
 from tml_ros.speech import EspeakSynthesiser, FliteSynthesiser
 
 Sound = NDArray[np.float32]
@@ -114,11 +116,26 @@ def _recorded(folder: Path, words: tuple[str, ...], longest_s: float, rng: Gener
     with (folder / "labels.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "dev"]
     by_word = [[row for row in rows if row["transcript"] == word] for word in words] or [rows]
+    vad = SileroVad()
     for group in cycle(group for group in by_word if group):
         row = group[rng.integers(len(group))]
         sound, rate_hz = soundfile.read(folder / row["path"], dtype="float32", always_2d=True)
-        sound = _resampled(_trimmed(sound[:, 0], rate_hz), rate_hz)
-        yield Clip("word" if words else "reading", row["path"], sound[: round(longest_s * RATE_HZ)])
+        sound = _from_speech(_trimmed(sound[:, 0], rate_hz), rate_hz, vad)
+        if len(sound):
+            sound = _resampled(sound, rate_hz)[: round(longest_s * RATE_HZ)]
+            yield Clip("word" if words else "reading", row["path"], sound)
+
+
+def _from_speech(sound: Sound, rate_hz: int, vad: SileroVad) -> Sound:
+    """Cut what comes more than 100 ms before speech begins; nothing is left of a sound without speech."""
+    lead = 3 * FRAME_SAMPLES
+    heard = soxr.resample(sound, rate_hz, 16_000)
+    frames = vad.open().push(np.concatenate([np.zeros(lead, np.float32), heard, np.zeros(FRAME_SAMPLES, np.float32)]))
+    speech = np.flatnonzero(np.array(frames) >= 0.5)
+    if not speech.size:
+        return sound[:0]
+    first_s = (speech[0] * FRAME_SAMPLES - lead) / 16_000
+    return sound if first_s <= 0.1 else sound[round((first_s - 0.05) * rate_hz) :]
 
 
 def _trimmed(sound: Sound, rate_hz: int) -> Sound:

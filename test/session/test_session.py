@@ -1,6 +1,7 @@
 """A session around a scripted model: speech, floor, intents, timers, state, metrics."""
 
 import json
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -142,6 +143,36 @@ def test_voice_is_up_again_for_what_is_not_cut_when_the_floor_is_yielded():
     _, _, records = run(script | {3: MicroTurnOutput(Floor.YIELD)}, 6)
     commands = [c.command for c in of(SpeechControl, records)]
     assert commands == [SpeechCommand.DUCK, SpeechCommand.FLUSH, SpeechCommand.RESUME]
+
+
+def test_voice_stops_in_the_middle_and_goes_on_there_when_the_model_hushes_it():
+    script = {0: MicroTurnOutput(Floor.SPEAK, speech=(LONG,)), 2: MicroTurnOutput(Floor.HOLD)}
+    script |= {n: MicroTurnOutput(Floor.HOLD, hushes=True) for n in (3, 4)} | {5: MicroTurnOutput(Floor.HOLD)}
+    _, _, records = run(script, 14)
+    found = [(c.command, (c.stamp_ns - T0) // MICRO_TURN_NS - 1) for c in of(SpeechControl, records)]
+    assert found == [
+        (SpeechCommand.DUCK, 2),
+        (SpeechCommand.PAUSE, 3),
+        (SpeechCommand.RESUME, 5),
+        (SpeechCommand.DUCK, 5),
+        (SpeechCommand.RESUME, 6),
+    ]
+    (said,) = of(TranscriptEvent, records)
+    _, _, without = run({0: script[0]}, 14)
+    (whole,) = of(TranscriptEvent, without)
+    assert said.end_ns - whole.end_ns == 2 * MICRO_TURN_NS  # it was silent for two micro-turns and lost nothing
+
+
+def test_what_was_said_is_known_when_a_hushed_voice_is_cut():
+    script = {0: MicroTurnOutput(Floor.SPEAK, speech=(LONG,)), 4: MicroTurnOutput(Floor.YIELD)}
+    script |= {n: MicroTurnOutput(Floor.HOLD, hushes=True) for n in (2, 3)}
+    _, _, records = run(script, 10)
+    assert [c.command for c in of(SpeechControl, records)] == [
+        SpeechCommand.PAUSE,
+        SpeechCommand.FLUSH,
+        SpeechCommand.RESUME,
+    ]
+    assert [e.text for e in of(TranscriptEvent, records)] == ["One two three four five."]  # not what was due by then
 
 
 def test_rest_is_said_when_the_interruption_was_none():
@@ -400,6 +431,29 @@ def test_windows_are_worked_in_order_in_a_thread_when_submitted():
     engine.stop()
     assert [metrics(d).window_seq for d in published] == list(range(20))
     assert model.closed == len(model.opened)
+
+
+def test_phrases_are_synthesised_ahead_when_a_live_model_names_some():
+    class Talker(ScriptedDuplex):
+        phrases = ("Hello there. How are you.", "Yes.")
+
+    class Listening(ScriptedSynthesiser):
+        def __init__(self) -> None:
+            self.texts = []
+            self.is_done = threading.Event()
+
+        def synthesise(self, text):
+            self.texts.append(text)
+            if len(self.texts) == 3:
+                self.is_done.set()
+            return super().synthesise(text)
+
+    speech = Listening()
+    engine = InferenceEngine(Talker({}), InteractionConfig(), speech, AllowList.load(), ManualClock(T0))
+    engine.start(lambda done: None)
+    assert speech.is_done.wait(10.0)
+    engine.stop()
+    assert speech.texts == ["Hello there.", "How are you.", "Yes."]
 
 
 def test_oldest_window_is_given_up_and_counted_when_the_queue_is_full():

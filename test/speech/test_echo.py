@@ -19,11 +19,13 @@ from tml_ros.session.config import InteractionConfig
 from tml_ros.session.engine import InferenceEngine
 from tml_ros.speech import echo
 from tml_ros.speech.echo import EchoCanceller, EchoConfig
+from tml_ros.speech.echo_filter import BLOCK_SAMPLES, EchoFilter
 from tml_ros.speech.synthesis import FliteSynthesiser
 from tml_ros.windowing import ClosedWindow, WindowReport
 
 RATE = 16_000
 WINDOW = 3_200
+DELAY = 340  # samples by which what was heard comes later
 WORDS = (
     "The red bottle stands on the second shelf next to the blue one. I can bring it to the table if you like. "
     "First unscrew the lid and put it aside. Then pour two hundred millilitres of water into the beaker."
@@ -92,6 +94,51 @@ def test_person_is_kept_when_he_speaks_over_the_robot(robot, person):
     wanted, _ = cancel(alone, np.zeros_like(robot))
     assert db(left[at]) > db(person) - 3
     assert np.corrcoef(left[at], wanted[at])[0, 1] > 0.8
+
+
+def near_of(heard: np.ndarray, played: np.ndarray) -> np.ndarray:
+    """Return how surely somebody else sounds, block by block."""
+    linear = EchoFilter()
+    found = []
+    for start in range(0, len(heard) // WINDOW * WINDOW, WINDOW):
+        linear.process(heard[start : start + WINDOW], played[start : start + WINDOW])
+        found.append(linear.near)
+    return np.concatenate(found)
+
+
+def test_short_word_is_not_pressed_down_when_it_is_softer_than_the_echo(robot):
+    long = np.tile(robot, 2)
+    heard = echo_of(long)
+    word = FliteSynthesiser("rms").synthesise("up")
+    soft, at = at_level(word, db(heard) - 6.0), slice(12 * RATE + 3000, 12 * RATE + 3000 + len(word))
+    heard[at] += soft
+    left, _ = cancel(heard, long)
+    delayed = slice(at.start + DELAY, at.stop + DELAY)
+    assert abs(db(left[delayed]) - db(soft)) < 1.0  # AEC3 alone takes 4 dB off
+    without, _ = cancel(echo_of(long), long)
+    assert db(without[delayed]) < db(soft) - 20.0
+
+
+def test_filter_tells_where_somebody_else_sounds_once_it_knows_the_room(robot, person):
+    long = np.tile(robot, 2)
+    heard = echo_of(long)
+    first = 12 * RATE // BLOCK_SAMPLES
+    alone = near_of(heard, long)
+    assert not alone[first:].any()
+    heard[12 * RATE : 12 * RATE + len(person)] += at_level(person, db(heard) - 3.0)
+    both = near_of(heard, long)
+    assert np.mean(both[first + 5 : first + len(person) // BLOCK_SAMPLES] > 0.5) > 0.5
+    assert not both[: 5 * RATE // BLOCK_SAMPLES].any()  # a filter that still learns does not tell
+
+
+def test_microphone_is_not_held_back_for_a_wrong_delay_when_the_filter_works(robot):
+    canceller, heard = EchoCanceller(EchoConfig()), echo_of(robot)
+    for start in range(0, len(robot) // WINDOW * WINDOW, WINDOW):
+        left = canceller.process(heard[start : start + WINDOW], robot[start : start + WINDOW])
+        if start >= 6 * RATE:
+            canceller.meter.delay_samples = -WINDOW  # as it has been found in the voice of a person
+    assert len(canceller._held) == 160
+    assert db(left) < db(heard[start : start + WINDOW]) - 18
 
 
 def test_sound_is_untouched_when_nothing_is_known_of_what_is_played(person):

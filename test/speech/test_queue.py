@@ -161,6 +161,18 @@ def test_playback_follows_the_pieces_when_no_player_reports():
     assert queue.finished(T0 + 300_000_000) == []
 
 
+def test_everything_comes_later_when_the_loudspeaker_was_held_for_a_micro_turn():
+    queue = UtteranceQueue(ScriptedSynthesiser(), lead_pieces=1)
+    queue.say(SpeechText("one two three four five six"))
+    queue.take(T0, "s", 0)
+    queue.delay(T0 + MICRO_TURN_NS)
+    assert queue.take(T0 + MICRO_TURN_NS, "s", 1) == []  # the lead is still there
+    assert [p.stamp_ns for p in queue.take(T0 + 2 * MICRO_TURN_NS, "s", 2)] == [T0 + 3 * MICRO_TURN_NS]
+    assert queue.finished(T0 + 3 * MICRO_TURN_NS + 1) == []
+    (said,) = queue.finished(T0 + 4 * MICRO_TURN_NS)
+    assert said.end_ns == T0 + 4 * MICRO_TURN_NS
+
+
 def test_words_are_published_without_sound_when_the_synthesiser_fails():
     queue = UtteranceQueue(BrokenSynthesiser())
     queue.say(SpeechText("Can you hear me? Hello."))

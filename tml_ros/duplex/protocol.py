@@ -38,7 +38,11 @@ class DuplexStream(Protocol):
 
 
 class DuplexModel(Protocol):
-    """Weights and settings that any number of sessions share."""
+    """Weights and settings that any number of sessions share.
+
+    One that knows what it will often say may name it in an attribute ``phrases`` (a sequence of texts): a live engine
+    has them synthesised before they are needed.
+    """
 
     name: str
 

@@ -92,6 +92,12 @@ class Grammar:
         """Words that the recogniser has to be taught, with their sounds in ARPAbet."""
         return self._file.pronunciations
 
+    @property
+    def replies(self) -> tuple[str, ...]:
+        """Answers that are the same every time, each once."""
+        said = (str(rule.spec.get("reply", "")) for rule in self._rules)
+        return tuple(dict.fromkeys(reply for reply in said if reply and not any(placeholders(reply))))
+
     def to_jsgf(self) -> str:
         """Return the grammar for the recogniser; its one public rule is ``<phrase>``."""
         lines = ["#JSGF V1.0;", "grammar intents;"]

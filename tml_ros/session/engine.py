@@ -15,7 +15,7 @@ from typing import Literal, cast
 from tml_ros.background.port import BackgroundPort
 from tml_ros.clock import Clock
 from tml_ros.duplex.protocol import DuplexModel, SessionInfo
-from tml_ros.errors import ImageFormatError, MissingDependencyError
+from tml_ros.errors import ImageFormatError, MissingDependencyError, TmlError
 from tml_ros.intents.allow_list import AllowList
 from tml_ros.media import to_rgb
 from tml_ros.records import Frame, MicroTurn, StampedImage, TurnMetrics
@@ -24,7 +24,7 @@ from tml_ros.session.names import session_id_for
 from tml_ros.session.session import InteractionSession, TurnConditions
 from tml_ros.speech.echo import EchoCanceller
 from tml_ros.speech.queue import UtteranceQueue
-from tml_ros.speech.synthesis import Synthesiser
+from tml_ros.speech.synthesis import Synthesiser, split_clauses
 from tml_ros.windowing import ClosedWindow
 from tml_ros.wire import Published
 
@@ -85,6 +85,7 @@ class InferenceEngine:
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, args=(publish,), name="tml-inference", daemon=True)
         self._thread.start()
+        threading.Thread(target=self._warm_up, name="tml-warm-up", daemon=True).start()
 
     def submit(self, window: ClosedWindow) -> None:
         """Queue a window; returns at once."""
@@ -115,6 +116,19 @@ class InferenceEngine:
         if self._session is not None:
             self._session.close()
             self._session = None
+
+    def _warm_up(self) -> None:
+        """Have the synthesiser remember what will often be said, so that the first answers come as soon as later ones.
+
+        Thread: its own, which ends by itself.
+        """
+        for clause in (one for text in getattr(self._model, "phrases", ()) for one in split_clauses(text)):
+            if self._is_stopping:
+                return
+            try:
+                self._synthesiser.synthesise(clause)
+            except TmlError:  # it will be told when it is needed
+                return
 
     def _run(self, publish: Callable[[TurnRecords], None]) -> None:
         while True:

@@ -90,7 +90,7 @@ class InteractionSession:
         self._conversation = Conversation(info.start_ns, robot=delegation.robot, lab=delegation.lab, facts=facts)
         self._album = Album(delegation.max_images, delegation.image_spacing_s)
         self._resume_within_s = resume_within_s
-        self._is_ducked = False
+        self._softened: SpeechCommand | None = None
         self._cut_ns = info.start_ns
         self._user_silent_since_ns = info.start_ns
         self._quiet_since_ns = info.start_ns
@@ -117,13 +117,15 @@ class InteractionSession:
 
         Whatever the model raises is passed on; the session stays usable.
         """
+        if self._softened is SpeechCommand.PAUSE:  # all along this micro-turn
+            self._speech.delay(turn.start_ns)
         turn = self._prepare(turn, conditions)
         output = self._stream.step(turn)
         self._note(turn, output)
         records: list[Published] = [*output.transcripts]
         records += [self._robot_said(spoken) for spoken in self._speech.finished(turn.end_ns)]
         records += self._yield_floor(output, turn)
-        records += self._duck(output, turn)
+        records += self._soften(output, turn)
         records += self._withdraw(output, turn)
         self._resume(output, turn)
         said = self._speak(output, turn, conditions)
@@ -174,13 +176,17 @@ class InteractionSession:
         self._counted["barge_ins"] += bool(cut)
         return [SpeechControl(turn.end_ns, 0, SpeechCommand.FLUSH), *(self._robot_said(spoken) for spoken in cut)]
 
-    def _duck(self, output: MicroTurnOutput, turn: MicroTurn) -> list[Published]:
-        """Turn the robot's voice down while the model waits for what somebody's sound is, and up again."""
-        wanted = output.floor is Floor.HOLD and self._is_playing(turn)
-        if wanted == self._is_ducked:
+    def _soften(self, output: MicroTurnOutput, turn: MicroTurn) -> list[Published]:
+        """Turn the robot's voice down while the model waits for what somebody's sound is, or hush it; and up again."""
+        wanted = None
+        if output.floor is Floor.HOLD and self._is_playing(turn):
+            wanted = SpeechCommand.PAUSE if output.hushes else SpeechCommand.DUCK
+        before, self._softened = self._softened, wanted
+        if wanted is before:
             return []
-        self._is_ducked = wanted
-        return [SpeechControl(turn.end_ns, 0, SpeechCommand.DUCK if wanted else SpeechCommand.RESUME)]
+        is_up = wanted is None or before is SpeechCommand.PAUSE  # a paused voice is not ducked, it goes on first
+        commands = [SpeechCommand.RESUME] * is_up + [wanted] * (wanted is not None)
+        return [SpeechControl(turn.end_ns, 0, command) for command in commands if command is not None]
 
     def _resume(self, output: MicroTurnOutput, turn: MicroTurn) -> None:
         """Say the rest of what was cut, when the model finds that it was cut for nothing."""

@@ -1,10 +1,10 @@
 """Take the robot's own voice out of what the microphone hears, one micro-turn at a time.
 
 First a linear filter of our own takes away what it can without harm to a person's voice, then WebRTC's audio processing
-(AEC3), as packaged in the livekit wheel, suppresses the rest; alone it presses down a person who speaks over the robot
-(figures in docs/echo.md). Both work with what was played (``audio/reference``) as their reference. The same windows
-give the same sound in every process. It knows neither models nor ROS, and the library is loaded only when there is work
-for it.
+(AEC3), as packaged in the livekit wheel, suppresses the rest. That also presses down a person who speaks over the
+robot: where the filter tells that somebody else sounds, what it leaves goes past AEC3 (figures in docs/echo.md). Both
+work with what was played (``audio/reference``) as their reference. The same windows give the same sound in every
+process. It knows neither models nor ROS, and the library is loaded only when there is work for it.
 
 Source: WebRTC modules/audio_processing, whose AEC3 always comes with its high-pass filter at 100 Hz.
 """
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tml_ros.config import param
 from tml_ros.errors import MissingDependencyError
 from tml_ros.records import SAMPLE_RATE_HZ
-from tml_ros.speech.echo_filter import EchoFilter
+from tml_ros.speech.echo_filter import BLOCK_SAMPLES, EchoFilter
 from tml_ros.speech.echo_meter import EchoMeter
 
 __all__ = ["EchoCanceller", "EchoConfig"]
@@ -29,6 +29,10 @@ _FRAME_SAMPLES = SAMPLE_RATE_HZ // 100  # AEC3 takes frames of 10 ms
 _FRAME_BYTES = 2 * _FRAME_SAMPLES
 _LEAST_DELAY = SAMPLE_RATE_HZ * 5 // 1000  # an echo within 2 ms of its reference is not taken out
 _SAFE_DELAY = SAMPLE_RATE_HZ * 15 // 1000
+_WORKING_ERLE_DB = 10.0
+_AEC3_DELAY = 182  # samples by which its output is late, by cross-correlation
+_BEFORE = 3  # blocks of 20 ms in front of where a person is sure: his onset is softer
+_FADE = 0.8  # of the share that goes past AEC3, from one block to the next after the person
 _log = logging.getLogger(__name__)
 
 
@@ -74,6 +78,8 @@ class EchoCanceller:
         self._config = config
         self._filter = EchoFilter()
         self._module: _Webrtc | None = None
+        self._late = np.zeros(_AEC3_DELAY, np.float32)
+        self._share = 0.0
         self._held = np.zeros(config.lead_ms * SAMPLE_RATE_HZ // 1000, np.float32)
         if config.canceller == "webrtc" and not _is_installed():
             raise MissingDependencyError(_missing("it is not installed"))
@@ -100,7 +106,12 @@ class EchoCanceller:
         return cleaned
 
     def _keep_ahead(self) -> None:
-        """Hold the microphone back further where its echo comes too soon after the reference, or even before it."""
+        """Hold the microphone back further where its echo comes too soon after the reference, or even before it.
+
+        A filter that works shows that it does not: a delay that was found while a person spoke may be any.
+        """
+        if self._filter.erle_db >= _WORKING_ERLE_DB:
+            return
         delay = self.meter.delay_samples
         if delay is not None and delay + len(self._held) < _LEAST_DELAY:
             more = np.zeros(_SAFE_DELAY - delay - len(self._held), np.float32)
@@ -114,7 +125,21 @@ class EchoCanceller:
     def _cancel(self, audio: NDArray[np.float32], played: NDArray[np.float32]) -> NDArray[np.float32]:
         if self._module is None:
             self._module = _load(self._config)
-        return self._module.run(self._filter.process(audio, played), played)
+        linear = self._filter.process(audio, played)
+        late = np.concatenate([self._late, linear])
+        late, self._late = late[: len(audio)], late[len(audio) :]
+        suppressed = self._module.run(linear, played)
+        return suppressed + self._shares(len(audio)) * (late - suppressed)
+
+    def _shares(self, count: int) -> NDArray[np.float32]:
+        """Return how much goes past AEC3, [count]: from just before somebody else sounds until shortly after."""
+        wanted = self._filter.near
+        shares = np.maximum.reduce([np.append(wanted[ahead:], np.zeros(ahead)) for ahead in range(_BEFORE + 1)])
+        before = self._share
+        for number in range(len(shares)):
+            self._share = shares[number] = max(shares[number], _FADE * self._share)
+        edges = np.arange(len(shares) + 1) * BLOCK_SAMPLES
+        return np.interp(np.arange(count), edges, np.append(before, shares)).astype(np.float32)
 
 
 class _Webrtc:

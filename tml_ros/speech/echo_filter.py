@@ -3,6 +3,7 @@
 A linear filter in the frequency domain whose step follows from a Kalman filter: it learns while only the robot speaks
 and holds still while a person does, so that it does not bend a person's voice. What it cannot model (clipping, late
 reverberation) stays. It knows neither frames of a canceller nor delays; what came more than 0.3 s late stays, too.
+From how much it usually leaves it also tells where somebody else sounds: there is much more left then.
 
 Source: Enzner and Vary, "Frequency-domain adaptive Kalman filter for acoustic echo control in hands-free telephones",
 2006; partitioned as by Kuech, Mabande and Enzner, "State-space architecture of the partitioned-block-based acoustic
@@ -22,6 +23,14 @@ _FIRST_VARIANCE = 0.01  # of the unknown room's response: a loudspeaker at -20 d
 _LEAST_POWER = 1e-8
 _SHORT, _LONG = 0.7, 0.98  # smoothing of powers over about 60 ms and 1 s
 _PROVEN = 0.25  # of the power of what was heard
+_AUDIBLE = 1e-6  # mean square of an echo worth judging the filter by
+_BETTER, _WORSE = 0.03, 0.004  # how fast that figure follows: a person lowers it, who is not the filter's fault
+_LEAST_ERLE_DB = 20.0  # a filter that leaves more cannot tell a person from its own faults
+_SETTLED = 300  # blocks with an echo, until which it learns the room too fast to tell
+_FAINT = 10.0**-6.6  # mean square of the microphone's noise
+# What is left over what usually is, in dB, smoothed over 60 ms: without a person 14 at most in 84 s of speech in a
+# room, with one as loud as the echo above 15 in 92 of 100 blocks, with one 12 dB softer in 63.
+_PERHAPS_DB, _SURELY_DB = 13.0, 17.0
 
 _Spectrum = NDArray[np.complex128]
 
@@ -39,9 +48,24 @@ class EchoFilter:
         self._heard_powers = np.full(2, 1e-6)  # smoothed short and long
         self._left_powers = np.full(2, 1e-6)
         self._is_proven = False
+        self._echo_power = 1e-6
+        self._echo_blocks = 0
+        self._erle_db = 0.0
+        self._near: list[float] = []
+
+    @property
+    def erle_db(self) -> float:
+        """How much of the echo it takes away, in dB: what it does when nobody else speaks, remembered for seconds."""
+        return self._erle_db
+
+    @property
+    def near(self) -> NDArray[np.float32]:
+        """How surely somebody else sounds in each block of 20 ms of the last call, 0 to 1, [N // 320]."""
+        return np.array(self._near, np.float32)
 
     def process(self, heard: NDArray[np.float32], played: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what is left. heard, played: [N] float32, N a multiple of 320."""
+        self._near = []
         blocks = (
             self._block(heard[start : start + BLOCK_SAMPLES].astype(np.float64), played[start : start + BLOCK_SAMPLES])
             for start in range(0, len(heard), BLOCK_SAMPLES)
@@ -53,11 +77,27 @@ class EchoFilter:
         self._spectra = np.roll(self._spectra, 1, axis=0)
         self._spectra[0] = np.fft.rfft(self._played)
         if not self._spectra.any():
+            self._near.append(0.0)
             return heard  # nothing was played: nothing to take away, nothing to learn
         echo = np.fft.irfft(np.sum(self._room * self._spectra, axis=0), 2 * BLOCK_SAMPLES)[BLOCK_SAMPLES:]
         left = heard - echo
         self._learn(left)
-        return left if self._helps(heard, left) else heard
+        helps = self._helps(heard, left)
+        self._near.append(self._judge(echo) if helps else 0.0)
+        return left if helps else heard
+
+    def _judge(self, echo: NDArray[np.float64]) -> float:
+        """Tell how surely somebody else sounds: much more of the echo is left then than this filter usually leaves."""
+        power = float(np.mean(echo**2))
+        self._echo_power = _SHORT * self._echo_power + (1 - _SHORT) * power
+        usual = self._echo_power * 10.0 ** (-self._erle_db / 10.0) + _FAINT
+        is_good = self._erle_db >= _LEAST_ERLE_DB and self._echo_blocks >= _SETTLED
+        more_db = 10.0 * float(np.log10(self._left_powers[0] / usual))
+        if power > _AUDIBLE:
+            self._echo_blocks += 1
+            now_db = 10.0 * float(np.log10((self._heard_powers[0] + 1e-10) / (self._left_powers[0] + 1e-10)))
+            self._erle_db += (_BETTER if now_db > self._erle_db else _WORSE) * (now_db - self._erle_db)
+        return float(np.clip((more_db - _PERHAPS_DB) / (_SURELY_DB - _PERHAPS_DB), 0.0, 1.0)) if is_good else 0.0
 
     def _helps(self, heard: NDArray[np.float64], left: NDArray[np.float64]) -> bool:
         """Tell whether what is left is better to go on with: not before 6 dB are gone, and never where it is louder.

@@ -136,6 +136,14 @@ class UtteranceQueue:
         self._play_until_ns = min(self._play_until_ns, now_ns)
         return [_spoken(u, now_ns) for u in cut if u.seq]
 
+    def delay(self, now_ns: int) -> None:
+        """Take note that nothing is played for a micro-turn from ``now_ns`` on: what is left comes later by that."""
+        for utterance in [*self._issued, *self._waiting]:
+            if utterance.seq and _end_ns(utterance) > now_ns:
+                utterance.start_ns += MICRO_TURN_NS
+        if self._play_until_ns > now_ns:
+            self._play_until_ns += MICRO_TURN_NS
+
     def take_cut(self) -> list[tuple[int, SpeechText]]:
         """Return, once, what the last flush left unsaid: utterances, each with its words from the cut clause on.
 

@@ -43,15 +43,15 @@ class Clip:
 class Counts:
     """How many clips of each origin, of those to learn from; a fifth as many are made for measuring."""
 
-    bids: int = 3000
-    back_channels: int = 3400
-    compounds: int = 400
-    hums: int = 900
-    real_hums: int = 800
-    coughs: int = 1300
-    knocks: int = 600
-    noises: int = 250
-    real_words: int = 3000
+    bids: int = 4500
+    back_channels: int = 5000
+    compounds: int = 500
+    hums: int = 1400
+    real_hums: int = 1400
+    coughs: int = 2200
+    knocks: int = 800
+    noises: int = 300
+    real_words: int = 6000
 
 
 def onset(sound: Sound) -> int:

@@ -21,6 +21,9 @@ from tml_ros.training.overlap_clips import LONGEST, MS, Clip, Counts, Sound, eve
 
 __all__ = ["noises", "read", "recordings", "speech_from"]
 
+_WORD_WEIGHT, _READING_WEIGHT = 2.0, 6.0
+"""How often a recorded word and a beginning of a sentence are used, in another room each time."""
+
 
 def recordings(data: Path, counts: Counts, rng: Generator) -> Iterator[Clip]:
     """Yield words, beginnings of speech, and turns of meetings; nothing of a folder that is absent."""
@@ -37,7 +40,8 @@ def recordings(data: Path, counts: Counts, rng: Generator) -> Iterator[Clip]:
         sound = read(data / "speech" / "librispeech_snips" / row["path"])
         for begin in _starts(sound):
             piece = speech_from(vad, even(sound[begin : begin + LONGEST]))
-            yield Clip("bid", row["speaker"], piece, 0, row["split"] == "dev")
+            held = row["split"] == "dev"
+            yield Clip("bid", row["speaker"], piece, 0, held, 1.0 if held else _READING_WEIGHT)
     for path in sorted(data.glob("dialogue/*/*.rttm")):
         yield from _turns(path, vad)
 
@@ -73,8 +77,10 @@ def _words(folder: Path, most: int, rng: Generator, vad: SileroVad) -> Iterator[
     for row in (*taken[0][:most], *taken[1][: max(20, most // 4)]):
         sound = speech_from(vad, trim(read(folder / row["path"])))
         held, word = row["split"] == "dev", row["transcript"]
-        is_bid = word not in ("right", "wow")
-        yield Clip("bid" if is_bid else "word", row["speaker"], sound, 0 if is_bid else -1, held)
+        is_bid = word != "wow"
+        if word != "right":  # which may be either
+            kind, bid_at = ("bid", 0) if is_bid else ("word", -1)
+            yield Clip(kind, row["speaker"], sound, bid_at, held, 1.0 if held else _WORD_WEIGHT)
         piece = _piece_of(word, sound)
         if piece is not None:
             yield Clip("word" if word == "yes" else "hum", f"{row['speaker']}/cut", piece, -1, held)
@@ -126,7 +132,7 @@ def _turns(path: Path, vad: SileroVad) -> Iterator[Clip]:
             first, last = round(begin * SAMPLE_RATE_HZ), round((begin + seconds) * SAMPLE_RATE_HZ)
             turn = speech_from(vad, trim(sound[first:last]))
             if seconds >= 1.5 and alone_s >= 1.0:
-                yield Clip("bid", f"ami_{speaker}", turn, 0, held, 2.0)
+                yield Clip("bid", f"ami_{speaker}", turn, 0, held, 6.0)
             elif seconds < 0.75 and alone_s >= seconds:
                 yield Clip("word", f"ami_{speaker}", turn, -1, held, 6.0)
 

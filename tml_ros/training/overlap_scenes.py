@@ -8,15 +8,16 @@ Source: rooms as noise that decays exponentially, Moorer 1979, About this reverb
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import soxr
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from tml_ros.records import SAMPLE_RATE_HZ
 from tml_ros.speech.echo import EchoCanceller, EchoConfig
-from tml_ros.training.overlap_clips import Clip
+from tml_ros.training.overlap_clips import LONGEST, Clip
 
 __all__ = ["AFTER", "BEFORE", "Example", "examples"]
 
@@ -27,8 +28,8 @@ BEFORE = 160 * _MS
 """Samples of an example in front of the onset."""
 AFTER = 1250 * _MS
 _TURN = 200 * _MS
-_EVENTS = 12
-_OVER_ROBOT = 0.4
+_EVENTS = 24
+_OVER_ROBOT = 0.7
 """Share of scenes with echo, which take most of the time."""
 
 
@@ -55,10 +56,19 @@ class Example:
 
 def examples(clips: list[Clip], lines: list[Sound], rng: Generator) -> Iterator[Example]:
     """Yield every clip as often as its weight says, and where the robot speaks a piece of mere echo for every six."""
-    repeated = [clip for clip in clips for _ in range(round(clip.weight))]
+    repeated = [_resized(clip, rng) for clip in clips for _ in range(round(clip.weight))]
     order = rng.permutation(len(repeated))
     for first in range(0, len(order), _EVENTS):
         yield from _scene([repeated[i] for i in order[first : first + _EVENTS]], lines, rng)
+
+
+def _resized(clip: Clip, rng: Generator) -> Clip:
+    """Make half of the clips to learn from a little faster or slower, which makes the speaker smaller or larger."""
+    if clip.held or rng.random() < 0.5:
+        return clip
+    factor = float(rng.uniform(0.87, 1.15))
+    sound = soxr.resample(clip.sound, SAMPLE_RATE_HZ, round(SAMPLE_RATE_HZ * factor)).astype(np.float32)
+    return replace(clip, sound=sound[:LONGEST], bid_at=clip.bid_at if clip.bid_at <= 0 else round(clip.bid_at * factor))
 
 
 def _scene(clips: list[Clip], lines: list[Sound], rng: Generator) -> Iterator[Example]:
@@ -100,7 +110,7 @@ def _robot(lines: list[Sound], size: int, rng: Generator) -> Sound:
             np.zeros(round(rng.uniform(0.1, 0.4) * SAMPLE_RATE_HZ), np.float32),
         ]
     robot = np.concatenate(pieces)[:size]
-    return np.asarray(robot * (10 ** (rng.uniform(-26, -14) / 20) / np.sqrt(np.mean(robot**2))), np.float32)
+    return np.asarray(robot * (10 ** (rng.uniform(-24, -12) / 20) / np.sqrt(np.mean(robot**2))), np.float32)
 
 
 def _persons(clips: list[Clip], begins: list[int], size: int, rng: Generator) -> Sound:
@@ -149,7 +159,7 @@ def _in_room(sound: Sound, rng: Generator) -> Sound:
 def _over_robot(person: Sound, lines: list[Sound], rng: Generator) -> Sound:
     """Add the robot's echo and take it out again."""
     robot = _robot(lines, len(person), rng)
-    echo = _in_room(_banded(robot, rng), rng)[: len(robot)] * np.float32(10 ** (rng.uniform(-20, -6) / 20))
+    echo = _in_room(_banded(robot, rng), rng)[: len(robot)] * np.float32(10 ** (rng.uniform(-18, -5) / 20))
     delay = round(rng.uniform(10, 250) * _MS)
     heard = person.copy()
     heard[delay:] += echo[: len(heard) - delay]

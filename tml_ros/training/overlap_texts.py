@@ -28,8 +28,9 @@ HUM_PHONEMES = (
 )
 """In espeak-ng's own spelling, https://github.com/espeak-ng/espeak-ng/blob/master/docs/phonemes.md."""
 
+# A lone "right" is not among them: it may as well be the command.
 BACK_CHANNELS = (
-    "yeah", "yep", "yup", "okay", "ok", "right", "sure", "oh", "i see", "oh okay", "oh i see", "all right", "yeah yeah",
+    "yeah", "yep", "yup", "okay", "ok", "all right", "sure", "oh", "i see", "oh okay", "oh i see", "yeah yeah",
     "okay okay", "yeah okay", "right right", "oh yeah", "oh right", "wow", "ya", "yeah sure",
 )  # fmt: skip
 SPELLED = ("mm-hm", "mhm", "mm hmm", "mmhm", "mmhmm", "hmm", "hm", "mm", "mmm", "m-hm")
@@ -48,7 +49,8 @@ _SHORT = (
     "close it", "put it down", "drop it", "leave it", "move away", "stand still", "stay there", "follow me",
     "computer", "attention", "emergency", "danger", "hi", "hi there", "good morning", "good evening", "is that right",
     "are you sure", "you are wrong", "that's not true", "no wait", "no thanks", "just a second", "give me that",
-    "tell me more", "tell me the time", "say it again", "what time is it",
+    "tell me more", "tell me the time", "say it again", "what time is it", "on", "off", "start", "turn it off",
+    "switch it on", "open", "close", "forward", "backward", "one", "two", "three", "four", "five", "zero",
 )  # fmt: skip
 _STARTS = (
     "can you", "could you", "please", "i want you to", "i would like to", "would you", "you should", "we need to",

@@ -33,7 +33,7 @@ _VARIANTS = (
 _HELD_VARIANTS = ("m4", "f4", "Andrea", "klatt3", "michel", "steph", "Denis", "aunty", "norbert")
 _FLITE = ("slt", "rms", "kal")
 _HELD_FLITE = ("awb",)
-_FESTIVAL = ("cmu_us_slt_arctic_hts",)
+_FESTIVAL = ("cmu_us_slt_arctic_hts", "kal_diphone")
 _HELD_FESTIVAL = ("ked_diphone",)
 
 
@@ -113,7 +113,7 @@ def _draw_voice(rng: Generator, held: bool) -> tuple[str, Synthesiser | _Festiva
 
 
 def _say(voice: Synthesiser | _Festival | _Phonemes, text: str) -> Sound:
-    """Return trimmed speech, half of it a little faster or slower, which also makes the speaker smaller or larger."""
+    """Return trimmed speech."""
     try:
         sound = voice.synthesise(text)
     except SynthesisError:  # a voice that cannot say a hum

@@ -52,7 +52,7 @@ def test_floor_is_wanted_at_the_first_look_when_the_classifier_is_sure():
 
 def test_second_look_asks_for_less_when_the_first_was_not_sure():
     room = Room([(400, 2000)], probability=lambda audio: 0.5, overlap_first=0.6, overlap_later=0.4)
-    assert room.run(4)[2:] == [Bid.OPEN, Bid.FLOOR]
+    assert room.run(4)[2:] == [Bid.LIKELY, Bid.FLOOR]
 
 
 def test_too_little_is_not_judged_when_the_sound_has_just_begun():
@@ -92,6 +92,26 @@ def test_sound_is_forgotten_when_it_is_over():
     assert room.judge.was_false()
 
 
+def test_robot_hushes_for_a_while_when_the_classifier_is_not_sure():
+    settings = {"overlap_hush": 0.3, "overlap_hush_ms": 400, "barge_in_ms": 3000}
+    room = Room([(400, 2000)], probability=lambda audio: 0.35, **settings)
+    assert room.run(6)[2:] == [Bid.LIKELY, Bid.LIKELY, Bid.OPEN, Bid.OPEN]
+    room.sounds.append((3000, 4000))
+    assert Bid.LIKELY in room.run(12)  # another sound, another doubt
+
+
+def test_robot_does_not_hush_when_the_classifier_hears_no_bid():
+    room = Room([(400, 2000)], probability=lambda audio: 0.39, overlap_hush=0.4, barge_in_ms=3000)
+    assert set(room.run(10)) == {Bid.NONE, Bid.OPEN}
+
+
+def test_short_word_stops_the_robot_when_only_the_whole_of_it_tells():
+    room = Room([(400, 560)], probability=lambda audio: float(len(audio) > 6000))
+    bids = room.run(7)
+    assert bids[:4] == [Bid.NONE, Bid.NONE, Bid.OPEN, Bid.FLOOR]
+    assert bids[4:] == [Bid.NONE] * 3
+
+
 def test_sounds_are_not_added_up_when_there_is_silence_between():
     room = Room([(400, 700), (1200, 1500), (2000, 2300), (2800, 3100)], barge_in_ms=700)
     assert Bid.FLOOR not in room.run(18)
@@ -113,9 +133,9 @@ def test_talk_aside_does_not_stop_the_robot_when_it_is_much_softer():
     assert Bid.FLOOR in room.run(20)
 
 
-@pytest.mark.parametrize(("probability", "was_false"), [(0.1, True), (0.9, False)])
-def test_whole_of_a_sound_tells_whether_it_was_nothing_when_it_is_over(probability, was_false):
-    room = Room([(400, 900)], probability=lambda audio: 1.0 if len(audio) < 6000 else probability)
+@pytest.mark.parametrize(("first", "whole", "was_false"), [(0.8, 0.1, True), (0.8, 0.8, False), (0.95, 0.1, False)])
+def test_whole_of_a_sound_tells_whether_it_was_nothing_when_it_is_over_and_was_not_sure_before(first, whole, was_false):
+    room = Room([(400, 900)], probability=lambda audio: first if len(audio) < 6000 else whole)
     assert Bid.FLOOR in room.run(3)
     room.run(5)
     assert room.judge.was_false() is was_false

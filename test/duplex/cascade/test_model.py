@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tml_ros.duplex import create_model
+from tml_ros.duplex import SessionInfo, create_model
 from tml_ros.duplex.cascade.config import CascadeConfig
 from tml_ros.duplex.cascade.echo import EchoGuard
 from tml_ros.duplex.cascade.policy import Policy
@@ -20,7 +20,19 @@ from tml_ros.duplex.cascade.recognizer import Heard
 from tml_ros.duplex.cascade.vision import Sight
 from tml_ros.errors import ConfigError
 from tml_ros.intents import Grammar, load_intents
-from tml_ros.records import Floor, Frame, MicroTurn, SpeechKind, TextInput, TextSource, UserState
+from tml_ros.records import (
+    MICRO_TURN_NS,
+    MICRO_TURN_SAMPLES,
+    Floor,
+    Frame,
+    MicroTurn,
+    PlaybackReport,
+    PlaybackState,
+    SpeechKind,
+    TextInput,
+    TextSource,
+    UserState,
+)
 
 T0 = 1_700_000_000_000_000_000
 ROOT = Path(__file__).resolve().parents[3]
@@ -154,7 +166,7 @@ def test_robot_yields_when_a_person_talks_over_it_and_not_for_a_short_sound(run,
 )
 def test_robot_may_say_the_rest_when_it_was_stopped_for_nothing(cascade, run, say, words, at_the_end, resumes):
     fooled = copy.copy(cascade)
-    fooled._overlap = SimpleNamespace(probability=lambda sound: 1.0 if len(sound) < 5600 else at_the_end)
+    fooled._overlap = SimpleNamespace(probability=lambda sound: 0.85 if len(sound) < 5600 else at_the_end)
     result = run(say(words, before_s=1.0), playing=range(0, 7), model=fooled)
     assert result.floors.count(Floor.YIELD) == 1
     assert [output.resumes for output in result.outputs].count(True) == resumes
@@ -173,7 +185,7 @@ def test_next_utterance_can_be_stopped_too_when_it_follows_at_once(cascade, run,
 def test_nothing_is_resumed_when_it_is_switched_off(cascade, run, say):
     fooled = copy.copy(cascade)
     fooled._config = replace(cascade._config, resume=False)
-    fooled._overlap = SimpleNamespace(probability=lambda sound: 1.0 if len(sound) < 5600 else 0.0)
+    fooled._overlap = SimpleNamespace(probability=lambda sound: 0.85 if len(sound) < 5600 else 0.0)
     result = run(say("ah", before_s=1.0), playing=range(0, 7), model=fooled)
     assert not any(output.resumes for output in result.outputs)
 
@@ -372,3 +384,28 @@ def test_error_names_the_sound_when_a_pronunciation_has_one_that_is_not_there(tm
     (tmp_path / "intents.yaml").write_text(text)
     with pytest.raises(ConfigError, match=r"pronunciations\.burette: 'YY' is no sound"):
         create_model("cascade", {"cascade.intents_file": str(tmp_path / "intents.yaml")})
+
+
+def test_fixed_answers_are_known_beforehand_when_the_robot_is_live(cascade):
+    assert {"Uh-huh.", "Stopping.", "Hello.", "I am a robot."} <= set(cascade.phrases)
+    assert not any("{" in phrase or "[" in phrase for phrase in cascade.phrases)
+    assert len(set(cascade.phrases)) == len(cascade.phrases)
+
+
+def test_robot_hushes_and_is_still_taken_for_speaking_when_somebody_is_likely_to_want_the_floor(cascade, say):
+    unsure = copy.copy(cascade)
+    unsure._overlap = SimpleNamespace(probability=lambda audio: 0.6)
+    stream = unsure.open(SessionInfo("s", T0))
+    sound = say("excuse me I would like to say something", before_s=1.0)
+    outputs, state = [], PlaybackState.PLAYING
+    for index in range(12):
+        start = T0 + index * MICRO_TURN_NS
+        audio = sound[index * MICRO_TURN_SAMPLES : (index + 1) * MICRO_TURN_SAMPLES]
+        turn = MicroTurn(index, start, start + MICRO_TURN_NS, audio, 1.0, playback=PlaybackReport(start, 1, state, 0))
+        outputs.append(stream.step(turn))
+        state = PlaybackState.PAUSED if outputs[-1].hushes else state
+    stream.close()
+    hushed = [index for index, output in enumerate(outputs) if output.hushes]
+    assert len(hushed) >= 1
+    assert all(outputs[index].floor is Floor.HOLD for index in hushed)
+    assert Floor.YIELD in [output.floor for output in outputs[hushed[0] :]]  # 0.6 is enough for the next look

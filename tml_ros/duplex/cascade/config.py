@@ -73,6 +73,13 @@ class CascadeConfig:
         minimum=64,
         maximum=3000,
     )
+    overlap_vad: float = param(
+        0.3,
+        "Speech probability from which a sound over the robot's speech is looked at; lower than vad_on, for echo "
+        "cancellation softens a person and the next look decides",
+        minimum=0.05,
+        maximum=0.99,
+    )
     overlap_first_ms: int = param(
         130,
         "Sound over the robot's speech from which it is judged whether somebody wants the floor; less tells nothing",
@@ -81,13 +88,29 @@ class CascadeConfig:
         maximum=1000,
     )
     overlap_first: float = param(
-        0.7,
+        0.8,
         "Probability from which the first 330 ms of a sound stop the robot; higher than overlap_later, for the end of "
         "a short sound tells most and is not there yet",
         minimum=0.0,
         maximum=1.0,
     )
-    overlap_later: float = param(0.5, "Probability from which a longer sound stops the robot", minimum=0.0, maximum=1.0)
+    overlap_later: float = param(
+        0.42, "Probability from which a longer sound stops the robot", minimum=0.0, maximum=1.0
+    )
+    overlap_hush: float = param(
+        0.2,
+        "Probability from which the robot at least stops in the middle of the word until it is surer; it goes on there "
+        "when nobody wants the floor",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    overlap_hush_ms: int = param(
+        400,
+        "The longest it does so for one sound; people take a gap of up to half a second for a part of speech",
+        unit="ms",
+        minimum=0,
+        maximum=2000,
+    )
     overlap_command: float = param(
         0.2,
         "Probability from which a command or question that was understood stops the robot; low, for words speak for it",

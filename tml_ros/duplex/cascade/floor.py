@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tml_ros.duplex.cascade.config import CascadeConfig
 from tml_ros.duplex.cascade.vad import FRAME_MS, FRAME_SAMPLES
-from tml_ros.records import SAMPLE_RATE_HZ
+from tml_ros.records import MICRO_TURN_NS, SAMPLE_RATE_HZ
 
 __all__ = ["BACKCHANNEL_WORDS", "Bid", "Mumbler", "OverlapJudge", "is_backchannel"]
 
@@ -22,13 +22,15 @@ BACKCHANNEL_WORDS = frozenset(
 _BEFORE_SAMPLES = 64 * SAMPLE_RATE_HZ // 1000  # sound before the onset that the classifier expects
 _MOST_SAMPLES = SAMPLE_RATE_HZ  # the classifier was trained on up to one second
 _QUIET_DB = -120.0
+_SURE = 0.9
 
 
 class Bid(Enum):
     """What a sound over the robot's speech is."""
 
     NONE = auto()
-    OPEN = auto()
+    OPEN = auto()  # nobody can tell yet
+    LIKELY = auto()  # nobody can be sure yet
     FLOOR = auto()
 
 
@@ -55,6 +57,9 @@ class OverlapJudge:
         self._usual_db: float | None = None
         self._first: NDArray[np.float32] | None = None
         self._past: NDArray[np.float32] | None = None
+        self._is_just_over = False
+        self._hushed_ms = 0
+        self._surest = 0.0
 
     def hear(self, audio: NDArray[np.float32], frames: list[float], *, attends: bool) -> None:
         """Take in a micro-turn.
@@ -66,6 +71,7 @@ class OverlapJudge:
         """
         self._sound = np.concatenate([self._sound, audio])[-2 * SAMPLE_RATE_HZ :]
         self._heard += len(audio)
+        self._is_just_over = False
         if not attends:
             self._onset = self._past = None
         for probability in frames:
@@ -76,9 +82,10 @@ class OverlapJudge:
             self._event()  # keeps its beginning
 
     def judge(self) -> Bid:
-        """Return what the sound is, by what is known of it now."""
+        """Return what the sound is, by what is known of it now; one that is over is looked at once more."""
         if self._onset is None:
-            return Bid.NONE
+            is_bid = self._is_just_over and not self.was_false() and not self._is_aside()
+            return Bid.FLOOR if is_bid else Bid.NONE
         age_ms = (self._heard - self._onset) * 1000 // SAMPLE_RATE_HZ
         if self._is_aside():
             return Bid.NONE
@@ -88,12 +95,24 @@ class OverlapJudge:
             return Bid.OPEN
         early = age_ms < self._config.overlap_first_ms + 200
         wanted = self._config.overlap_first if early else self._config.overlap_later
-        return Bid.FLOOR if self._probability(self._event()) >= wanted else Bid.OPEN
+        probability = self._probability(self._event())
+        self._surest = max(self._surest, probability)
+        if probability >= wanted:
+            return Bid.FLOOR
+        if probability < self._config.overlap_hush or self._hushed_ms >= self._config.overlap_hush_ms:
+            return Bid.OPEN
+        self._hushed_ms += MICRO_TURN_NS // 1_000_000
+        return Bid.LIKELY
 
     def was_false(self, wanted: float | None = None) -> bool:
-        """Tell, once the sound is over, whether the whole of it was no bid after all; wanted: overlap_later if None."""
+        """Tell, once the sound is over, whether the whole of it was no bid after all; wanted: overlap_later if None.
+
+        What sounded surely like one for a moment was one.
+        """
         event = self._past if self._onset is None else self._event()
-        return event is None or self._probability(event) < (self._config.overlap_later if wanted is None else wanted)
+        if event is None or self._surest >= _SURE:
+            return event is None
+        return self._probability(event) < (self._config.overlap_later if wanted is None else wanted)
 
     def forget(self) -> None:
         """Drop the sound that is followed: it has had its effect."""
@@ -106,15 +125,16 @@ class OverlapJudge:
 
     def _follow(self, probability: float) -> None:
         if self._onset is None:
-            if probability >= self._config.vad_on:
+            if probability >= self._config.overlap_vad:
                 self._onset, self._last, self._speech_frames = self._frames_end - FRAME_SAMPLES, self._frames_end, 1
                 self._first = None
+                self._hushed_ms, self._surest = 0, 0.0
             return
-        if probability >= self._config.vad_off:
+        if probability >= min(self._config.vad_off, self._config.overlap_vad):
             self._last = self._frames_end
             self._speech_frames += 1
         elif (self._frames_end - self._last) * 1000 >= self._config.overlap_gap_ms * SAMPLE_RATE_HZ:
-            self._past, self._onset = self._event(), None
+            self._past, self._onset, self._is_just_over = self._event(), None, True
 
     def _event(self) -> NDArray[np.float32]:
         """Return the sound from just before its onset, at most a second of it."""
@@ -130,7 +150,8 @@ class OverlapJudge:
         """Tell whether the sound is much softer than whoever talks to the robot: somebody talks to somebody else."""
         if self._usual_db is None:
             return False
-        return level_db(self._event()) < self._usual_db - self._config.aside_db
+        event = self._event() if self._onset is not None else self._past
+        return event is not None and level_db(event) < self._usual_db - self._config.aside_db
 
 
 class Mumbler:

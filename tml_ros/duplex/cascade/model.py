@@ -65,6 +65,11 @@ class CascadeModel:
         self._recognizer = Recognizer(self._grammar, config)
         self._overlap = OverlapClassifier.load(locate("models/overlap"))
 
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        """What it will often say."""
+        return (self._config.backchannel, *self._grammar.replies)
+
     def open(self, info: SessionInfo) -> DuplexStream:
         """Begin a session; the recogniser starts from its initial state."""
         recognizer = self._recognizer.open()
@@ -106,6 +111,7 @@ class _CascadeStream:
         self._has_yielded = False
         self._yielded_id = 0
         self._bid = Bid.NONE
+        self._hushed_ns = info.start_ns - 2 * MICRO_TURN_NS
         self._cut_ns: int | None = None
         self._mumbles_until_ns = info.start_ns
         self._talked_ms = 0
@@ -114,7 +120,7 @@ class _CascadeStream:
     def step(self, turn: MicroTurn) -> MicroTurnOutput:
         """Hear, look, decide."""
         self._sight.look(turn.frames)
-        is_sounding = turn.playback is not None and turn.playback.state is PlaybackState.PLAYING
+        is_sounding = self._is_sounding(turn)
         is_playing = is_sounding and turn.start_ns >= self._mumbles_until_ns
         is_settling = is_sounding and self._is_settling(turn)
         is_echo = is_sounding and (self._echo.is_echo(turn.audio, turn.reference) or is_settling)
@@ -128,7 +134,19 @@ class _CascadeStream:
         reaction.add(self._read(turn))
         resumes = self._settle(reaction, transcripts, turn, is_over=is_over)
         floor = self._floor(reaction, turn, is_playing=is_playing, is_told=is_told)
-        return replace(self._output(floor, reaction), resumes=resumes, transcripts=tuple(transcripts))
+        output = self._output(floor, reaction)
+        hushes = floor is Floor.HOLD and self._bid is Bid.LIKELY
+        self._hushed_ns = turn.end_ns if hushes else self._hushed_ns
+        return replace(output, hushes=hushes, resumes=resumes, transcripts=tuple(transcripts))
+
+    def _is_sounding(self, turn: MicroTurn) -> bool:
+        """Tell whether the robot is saying something, be it that it has hushed in the middle of it.
+
+        The loudspeaker goes on, and says so, up to a micro-turn after it was told.
+        """
+        state = turn.playback.state if turn.playback is not None else PlaybackState.IDLE
+        is_hushed = state is PlaybackState.PAUSED and turn.start_ns <= self._hushed_ns + MICRO_TURN_NS
+        return state is PlaybackState.PLAYING or is_hushed
 
     def _read(self, turn: MicroTurn) -> Reaction:
         """React to what was typed, to timers and to results."""
@@ -272,7 +290,7 @@ class _CascadeStream:
             self._mumbles_until_ns = turn.start_ns
             return Floor.SPEAK
         if speaks:
-            return Floor.HOLD if self._bid is Bid.OPEN else Floor.SPEAK
+            return Floor.HOLD if self._bid in (Bid.OPEN, Bid.LIKELY) else Floor.SPEAK
         if self._mumble(reaction, turn):
             return Floor.BACKCHANNEL
         is_mumbling = turn.start_ns < self._mumbles_until_ns  # to hold now would turn that down

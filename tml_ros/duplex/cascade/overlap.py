@@ -36,7 +36,7 @@ BANDS = 40
 STACK = 2
 """Frames that are taken together, 20 ms; what is left over at the end waits."""
 INPUTS = STACK * (BANDS + 1)
-WIDTH = 48
+WIDTH = 96
 TAPS = 3
 DILATIONS = (1, 1, 2, 4, 8)
 """Of the layers, each of which sees three moments; they reach back 640 ms."""
