@@ -12,7 +12,8 @@ LEVELS = [
     {"windowing", "bags", "speech", "background", "safety", "devices"},
     {"duplex"},
     {"session"},
-    {"evaluation", "replay", "training"},
+    {"replay", "training"},
+    {"evaluation"},
     {"nodes"},
     {"cli"},
 ]
