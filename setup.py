@@ -94,6 +94,7 @@ setup(
         "tml_ros.duplex_models": [
             "always_talk = tml_ros.duplex.baselines:AlwaysTalkModel",
             "cascade = tml_ros.duplex.cascade.model:CascadeModel",
+            "echo = tml_ros.duplex.baselines:EchoModel",
             "native = tml_ros.duplex.native.model:NativeModel",
             "silence = tml_ros.duplex.baselines:SilenceModel",
         ],

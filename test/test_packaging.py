@@ -31,6 +31,7 @@ ENTRY_POINTS = {
     ("tml_ros.background_models", "scripted = tml_ros.background.scripted:ScriptedModel"),
     ("tml_ros.duplex_models", "always_talk = tml_ros.duplex.baselines:AlwaysTalkModel"),
     ("tml_ros.duplex_models", "cascade = tml_ros.duplex.cascade.model:CascadeModel"),
+    ("tml_ros.duplex_models", "echo = tml_ros.duplex.baselines:EchoModel"),
     ("tml_ros.duplex_models", "native = tml_ros.duplex.native.model:NativeModel"),
     ("tml_ros.duplex_models", "silence = tml_ros.duplex.baselines:SilenceModel"),
 }

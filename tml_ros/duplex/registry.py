@@ -17,6 +17,7 @@ MODELS = Registry(
         "cascade": "tml_ros.duplex.cascade.model:CascadeModel",
         "native": "tml_ros.duplex.native.model:NativeModel",
         "always_talk": "tml_ros.duplex.baselines:AlwaysTalkModel",
+        "echo": "tml_ros.duplex.baselines:EchoModel",
         "silence": "tml_ros.duplex.baselines:SilenceModel",
     },
 )
