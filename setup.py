@@ -86,6 +86,7 @@ setup(
             "audio_capture = tml_ros.nodes.audio_capture:main",
             "speech_player = tml_ros.nodes.speech_player:main",
         ],
+        "pytest11": ["tml_ros = tml_ros.pytest_plugin"],
         "tml_ros.background_models": [
             "offline = tml_ros.background.offline.model:OfflineModel",
             "openai = tml_ros.background.openai.model:OpenAIModel",
