@@ -54,12 +54,16 @@ class RoomConfig:
 
 @dataclass(frozen=True, slots=True)
 class RoomTurn:
-    """One micro-turn of the room: what the microphone and the loudspeaker gave, and what the engine published."""
+    """One micro-turn of the room: what the microphone and the loudspeaker gave, and what the engine published.
+
+    playback: every report of the loudspeaker, in order.
+    """
 
     start_s: float
     microphone: Sound
     loudspeaker: Sound
     records: tuple[Published, ...]
+    playback: tuple[PlaybackReport, ...] = ()
 
 
 def room_response(config: RoomConfig) -> Sound:
@@ -108,15 +112,19 @@ class ClosedRoom:
         self._turns = 0
         self._pending: tuple[Published, ...] = ()
         self._playback: PlaybackReport | None = None
+        self._reports: list[PlaybackReport] = []
+
+    @property
+    def now_ns(self) -> int:
+        """Time of the room's clock at the start of the next micro-turn."""
+        return _EPOCH_NS + self._turns * MICRO_TURN_NS
 
     @property
     def now_s(self) -> float:
         """Time since the room began, at the start of the next micro-turn."""
         return self._turns * MICRO_TURN_SAMPLES / SAMPLE_RATE_HZ
 
-    def step(
-        self, sound: Sound, images: Sequence[StampedImage] = (), texts: Sequence[TextInput] = ()
-    ) -> RoomTurn:
+    def step(self, sound: Sound, images: Sequence[StampedImage] = (), texts: Sequence[TextInput] = ()) -> RoomTurn:
         """Let 200 ms pass.
 
         Args:
@@ -127,7 +135,8 @@ class ClosedRoom:
         Returns:
             Both sides' sound, [3200] each, and what was published of this micro-turn.
         """
-        start_s, start_ns = self.now_s, _EPOCH_NS + self._turns * MICRO_TURN_NS
+        start_s, start_ns = self.now_s, self.now_ns
+        self._reports = []
         played = self._play(start_ns)
         microphone = self._hear(sound, played)
         has_echo = self._config.echo_db is not None
@@ -143,9 +152,13 @@ class ClosedRoom:
         )
         self._turns += 1
         self._clock.set_ns(turn.end_ns)
+        self._pending = self._work(turn, images)
+        return RoomTurn(start_s, microphone, played, self._pending, tuple(self._reports))
+
+    def _work(self, turn: MicroTurn, images: Sequence[StampedImage]) -> tuple[Published, ...]:
+        """Let the engine work on what the devices gave in a micro-turn; return what it publishes by then."""
         report = WindowReport(0, 0, len(images), 0, 0.0, {})
-        self._pending = self._engine.process(ClosedWindow(0, turn, tuple(images), report)).records
-        return RoomTurn(start_s, microphone, played, self._pending)
+        return self._engine.process(ClosedWindow(0, turn, tuple(images), report)).records
 
     def _play(self, start_ns: int) -> Sound:
         """Play 200 ms; what was published of the micro-turn before takes effect on the way."""
@@ -166,6 +179,7 @@ class ClosedRoom:
         for mark in block.marks:
             stamp_ns = start_ns + mark.offset * 1_000_000_000 // SAMPLE_RATE_HZ
             self._playback = PlaybackReport(stamp_ns, mark.utterance_id, mark.state, mark.samples_played)
+            self._reports.append(self._playback)
         return block.samples
 
     def _hear(self, sound: Sound, played: Sound) -> Sound:
