@@ -67,7 +67,7 @@ def word_errors(reference: str, heard: str) -> WordErrors:
 def wer(reference: str, heard: str) -> Observation:
     """Return the word error rate of a sentence, weighted by its words."""
     errors = word_errors(reference, heard)
-    return Observation("wer", errors.rate, weight=max(1, errors.words))
+    return Observation("wer", errors.rate, weight=float(max(1, errors.words)))
 
 
 def overlap(wanted: str, said: str) -> float:
