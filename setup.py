@@ -44,7 +44,7 @@ setup(
     description="Full-duplex presence for robots: sound, sight and speech in 200 ms micro-turns.",
     license="Apache-2.0",
     packages=find_packages(str(ROOT), include=[NAME, f"{NAME}.*"]),
-    package_data={"tml_ros.replay": ["report_assets/*"]},
+    package_data={"tml_ros.evaluation": ["report_assets/*"], "tml_ros.replay": ["report_assets/*"]},
     data_files=data_files(),
     python_requires=">=3.11",
     install_requires=[
@@ -74,6 +74,7 @@ setup(
     ],
     extras_require={
         "native": ["safetensors>=0.8", "tokenizers>=0.23", "torch>=2.13"],
+        "ray": ["ray>=2.50"],
         "sherpa": ["sherpa-onnx>=2.0"],
         "whisper": ["faster-whisper>=1.2"],
     },

@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_replay(commands)
     _add_golden(commands)
+    _add_eval(commands)
     _add_bag(commands)
     _add_checkpoint(commands)
     _add_bench(commands)
@@ -98,6 +99,40 @@ def _add_golden(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     golden.add_argument("--out", type=Path, help="file (default: BAG.golden.jsonl beside the bag)")
     golden.add_argument("--json", action="store_true", help="print JSON only")
     golden.set_defaults(run=_run_golden)
+
+
+def _add_eval(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    evaluation = commands.add_parser("eval", help="run suites of scenarios with any models, side by side")
+    evaluation.add_argument("suites", nargs="+", metavar="SUITE", help="name of a shipped suite, a file, or all")
+    evaluation.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        help="duplex model, or all; may come several times (default: cascade)",
+    )
+    evaluation.add_argument(
+        "--out",
+        type=Path,
+        default=Path("tml_eval"),
+        help="folder for verdicts, frames and report; an evaluation that is there is replaced (default: tml_eval)",
+    )
+    evaluation.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    evaluation.add_argument("--resume", action="store_true", help="go on where a run in OUT was ended")
+    evaluation.add_argument("--data", type=Path, metavar="DIR", help="folder with recordings of people, for real clips")
+    evaluation.add_argument("--against", type=Path, metavar="OLD_RUN", help="compare with the verdicts in this folder")
+    evaluation.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="processes of this machine, or a Ray cluster: the one at RAY_ADDRESS, otherwise one of its own",
+    )
+    evaluation.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter, as speech.voice=kal"
+    )
+    evaluation.add_argument("--no-baselines", action="store_true", help="leave out silence, always_talk and echo")
+    evaluation.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables there, as Markdown")
+    evaluation.add_argument("--json", action="store_true", help="print JSON only")
+    evaluation.set_defaults(run=_run_eval)
 
 
 def _add_bag_options(parser: argparse.ArgumentParser) -> None:
@@ -209,6 +244,12 @@ def _run_golden(options: argparse.Namespace) -> int:
     from tml_ros.cli.golden import run_golden
 
     return run_golden(options)
+
+
+def _run_eval(options: argparse.Namespace) -> int:
+    from tml_ros.cli.evaluate import evaluate
+
+    return evaluate(options)
 
 
 def _run_bag_make(options: argparse.Namespace) -> int:
