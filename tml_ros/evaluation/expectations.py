@@ -6,6 +6,7 @@ gives a check, and observations of the measures that it names. Nothing here runs
 Source: config/scenario.schema.json; takeover and back-channels as in Full-Duplex-Bench, see fdb.py.
 """
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -87,7 +88,7 @@ def read_expectation(item: Mapping[str, Any], anchor: Anchor, number: int) -> Ex
     if kind in ("said_like", "task"):
         re.compile(wanted)
     if kind == "intent":
-        known = load_intents().intents
+        known = _intents()
         if wanted["name"] not in known:
             raise ConfigError(f"no intent {wanted['name']!r}{nearest_name(wanted['name'], known)}; see intents.yaml")
     low_s, high_s = item.get("between", (0.0, item.get("within_ms", float("inf")) / 1e3))
@@ -314,6 +315,11 @@ _MATCHERS: Mapping[str, Callable[[Timeline, Any, float, float], Iterator[_Match]
     "heard": _heard,
     "counter": _counter,
 }
+
+
+@functools.cache
+def _intents() -> tuple[str, ...]:
+    return tuple(load_intents().intents)
 
 
 def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
