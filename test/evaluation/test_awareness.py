@@ -63,6 +63,11 @@ def test_alerts_are_recalled_delayed_or_false():
     assert figure(MEASURES["false_alerts_per_hour"], found).value == 4.0
 
 
+def test_window_that_closes_first_is_met_first_when_there_are_several():
+    long, short = Due("tea", 0.0, 10.0), Due("tea", 0.0, 3.0)
+    assert pair([long, short], said(1.0, 5.0, name="tea")).missed == ()
+
+
 TIMES = st.integers(0, 20).map(float)
 WINDOWS = st.lists(
     st.builds(lambda name, at, n: Due(name, at, at + n), st.sampled_from("ab"), TIMES, st.integers(1, 6))

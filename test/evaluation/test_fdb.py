@@ -3,6 +3,7 @@
 import json
 import math
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -114,6 +115,7 @@ def test_short_bid_is_not_heeded_when_only_the_person_stops():
     assert silenced_after_s(2.0, [(0.0, 9.0)]) == 7.0
     assert silenced_after_s(2.0, [(0.0, 2.4)]) == pytest.approx(0.4)
     assert silenced_after_s(2.0, [(2.5, 3.0)]) is None
+    assert silenced_after_s(2.5, [(0.0, 2.4)]) is None
 
 
 @pytest.mark.parametrize(
@@ -137,6 +139,8 @@ def test_robot_resumed_when_it_was_never_cut_and_responded_when_it_answers_after
     whole = Utterance(PLAN, 0.0, 4.0)
     assert behaviour([whole], (2.0, 2.4)) is Behaviour.RESUME
     assert behaviour([whole, Utterance("You are welcome.", 4.5, 5.5)], (2.0, 2.4)) is Behaviour.RESPOND
+    assert behaviour([whole, Utterance("To the kitchen.", 4.5, 5.5)], (2.0, 2.4)) is Behaviour.RESPOND
+    assert behaviour([whole], (0.0, 0.4)) is Behaviour.RESUME  # it began with the sound: no answer to it
     assert behaviour([whole], (4.5, 5.0)) is Behaviour.UNKNOWN
 
 
@@ -228,6 +232,36 @@ def test_histograms_are_refused_when_they_are_of_another_form(tmp_path):
 def test_there_is_no_voice_in_silence_and_none_that_ends_behind_the_sound():
     assert voice_segments(np.zeros(20_000, np.float32)) == []
     assert voice_segments(np.zeros(0, np.float32)) == []
+
+
+class ScriptedVad:
+    """Gives a probability for each frame of 32 ms, whatever it hears."""
+
+    script: ClassVar[list[float]] = []
+
+    def open(self):
+        return self
+
+    def push(self, audio):
+        assert len(audio) == 512 * len(self.script)
+        return self.script
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ([0.0] + [0.6] * 10 + [0.0], [(0.032, 0.352)]),
+        ([0.0] + [0.6] * 7 + [0.0], []),  # below 250 ms
+        ([0.6] + [0.4] * 9 + [0.0], [(0.0, 0.32)]),  # on at 0.5, off below 0.35
+        ([0.4] * 10, []),
+        ([0.6] * 5 + [0.0] * 3 + [0.6] * 5, [(0.0, 0.416)]),  # a gap of 96 ms
+        ([0.6] * 8 + [0.0] * 4 + [0.6] * 8, [(0.0, 0.256), (0.384, 0.64)]),  # of 128 ms
+    ],
+)
+def test_voice_has_hysteresis_and_no_crumbs(monkeypatch, script, expected):
+    monkeypatch.setattr(ScriptedVad, "script", script)
+    monkeypatch.setattr("tml_ros.duplex.cascade.vad.SileroVad", ScriptedVad)
+    assert voice_segments(np.zeros(512 * len(script), np.float32)) == [pytest.approx(one) for one in expected]
 
 
 def test_voice_without_words_takes_the_turn_when_it_lasts_a_second():

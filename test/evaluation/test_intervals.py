@@ -14,6 +14,7 @@ SPANS = st.lists(st.tuples(TIMES, TIMES).map(lambda pair: tuple(sorted(pair))), 
 def test_gap_is_closed_when_it_is_not_longer_than_asked():
     assert merged([(2.0, 3.0), (0.0, 1.0)], 1.0) == [(0.0, 3.0)]
     assert merged([(2.0, 3.0), (0.0, 1.0)], 0.99) == [(0.0, 1.0), (2.0, 3.0)]
+    assert merged([(2.0, 2.5), (3.1, 4.0)], 0.6) == [(2.0, 4.0)]  # though 3.1 - 2.5 > 0.6 in floating point
     assert merged([(0.0, 5.0), (1.0, 2.0)]) == [(0.0, 5.0)]
 
 
