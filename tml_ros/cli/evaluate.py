@@ -78,7 +78,7 @@ def _values(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not name or not equals or name == "model":
-            raise ConfigError(f"--set {pair!r} must be NAME=VALUE, such as cascade.vad_threshold=0.6")
+            raise ConfigError(f"--set {pair!r} must be NAME=VALUE, such as cascade.vad_on=0.6")
         try:
             values[name] = yaml.safe_load(text)
         except yaml.YAMLError as err:

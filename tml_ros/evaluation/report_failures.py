@@ -147,19 +147,25 @@ def _wave(name: str, sound: Sound, kind: str, scale: float) -> str:
 
 
 def _texts(frames: Sequence[Frame], field: str, scale: float) -> str:
-    """Return the words where they became known, each as far as the next leaves room."""
-    found = [(place, str(frame.get(field) or "")) for place, frame in enumerate(frames)]
-    places = [(place, text) for place, text in found if text]
-    lines = []
-    ends = [*(place for place, _ in places[1:]), len(frames)]
-    for (place, text), end in zip(places, ends, strict=False):
-        room = int((end - place) * _TURN_S * scale / _CHAR_PX)
-        shown = text if len(text) <= room else text[: max(0, room - 1)] + "…"
-        x = _LEFT + place * _TURN_S * scale
-        lines.append(
-            f'<text class="muted" x="{x:.1f}" y="{_WAVE + 11}">{escape(shown)}<title>{escape(text)}</title></text>'
-        )
-    return "".join(lines)
+    """Return the words where they began, each as far as the next leaves room."""
+    runs: list[tuple[int, str]] = []
+    before = ""
+    for place, text in enumerate(str(frame.get(field) or "") for frame in frames):
+        if text and before:
+            # what was heard is put in anew as it grows, what is said comes piece by piece
+            runs[-1] = runs[-1][0], text if field == "heard" else f"{runs[-1][1]} {text}"
+        elif text:
+            runs.append((place, text))
+        before = text
+    ends = [*(place for place, _ in runs[1:]), len(frames)]
+    return "".join(_text(place, end, text, scale) for (place, text), end in zip(runs, ends, strict=False))
+
+
+def _text(place: int, end: int, text: str, scale: float) -> str:
+    room = int((end - place) * _TURN_S * scale / _CHAR_PX)
+    shown = text if len(text) <= room else text[: max(0, room - 1)] + "…"
+    x = _LEFT + place * _TURN_S * scale
+    return f'<text class="muted" x="{x:.1f}" y="{_WAVE + 11}">{escape(shown)}<title>{escape(text)}</title></text>'
 
 
 def _bands(name: str, frames: Sequence[Frame], field: str, shade: Callable[[str], str], scale: float) -> str:

@@ -1,5 +1,6 @@
 """The tables of an evaluation as Markdown, as in docs/results.md; everything that came from outside is escaped here."""
 
+import html
 import re
 from collections.abc import Iterable, Sequence
 
@@ -32,8 +33,7 @@ def render_markdown(outcome: Outcome, comparison: RunComparison | None, command:
         f"    {command}\n",
         _NOTE,
         *_unusable(outcome),
-        "## All suites\n",
-        _table(outcome, ""),
+        *(["## All suites\n", _table(outcome, "")] if len(campaign.suites) > 1 else []),
         *(part for suite in campaign.suites for part in _suite(outcome, suite)),
         *_real_time(outcome),
         *_compared(comparison),
@@ -126,4 +126,4 @@ def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _plain(text: str) -> str:
     """Return text that cannot be taken for Markdown or HTML."""
-    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", printable(text))
+    return re.sub(r"([\\`*_{}\[\]|#])", r"\\\1", html.escape(printable(text), quote=False))
