@@ -127,7 +127,7 @@ def _add_eval(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="processes of this machine, or a Ray cluster: the one at RAY_ADDRESS, otherwise one of its own",
     )
     evaluation.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter, as speech.voice=kal"
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter, as cascade.vad_on=0.6"
     )
     evaluation.add_argument("--no-baselines", action="store_true", help="leave out silence, always_talk and echo")
     evaluation.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables there, as Markdown")

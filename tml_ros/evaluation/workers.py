@@ -197,7 +197,10 @@ class _Worker:
         # A fresh interpreter: a fork would copy whatever threads and locks the libraries of this one hold.
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), name="tml eval worker", daemon=True)
+        # What goes wrong in a worker is in its verdicts; its log would only tear the progress apart.
+        level = logging.getLogger().getEffectiveLevel()
+        level = level if level < logging.WARNING else logging.CRITICAL
+        self._process = context.Process(target=_serve, args=(theirs, level), name="tml eval worker", daemon=True)
         self._process.start()
         theirs.close()  # so that its death is the end of the line
 
@@ -234,8 +237,9 @@ class _Worker:
         self._process.join()
 
 
-def _serve(connection: Connection) -> None:
+def _serve(connection: Connection, log_level: int) -> None:
     """Do jobs until the other end of the line is gone."""
+    logging.basicConfig(level=log_level, format="%(processName)s %(process)d: %(levelname)s: %(message)s")
     bench = Workbench()
     with suppress(EOFError, OSError, KeyboardInterrupt):
         while True:
