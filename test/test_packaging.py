@@ -33,7 +33,9 @@ ENTRY_POINTS = {
     ("tml_ros.duplex_models", "always_talk = tml_ros.duplex.baselines:AlwaysTalkModel"),
     ("tml_ros.duplex_models", "cascade = tml_ros.duplex.cascade.model:CascadeModel"),
     ("tml_ros.duplex_models", "echo = tml_ros.duplex.baselines:EchoModel"),
+    ("tml_ros.duplex_models", "moshi = tml_ros.duplex.remote.moshi:MoshiModel"),
     ("tml_ros.duplex_models", "native = tml_ros.duplex.native.model:NativeModel"),
+    ("tml_ros.duplex_models", "realtime = tml_ros.duplex.remote.realtime:RealtimeModel"),
     ("tml_ros.duplex_models", "silence = tml_ros.duplex.baselines:SilenceModel"),
 }
 

@@ -54,6 +54,12 @@ def test_nothing_differs_when_nothing_has_changed(golden):
     assert compare(golden.turns, golden.turns) is None
 
 
+def test_only_the_digest_differs_when_what_changed_is_shown_nowhere_else(golden, bag):
+    seeded, _ = make_golden(bag, ReplayOptions(values={"model": "always_talk", "seed": 7}))  # other names of sessions
+    assert [name for name, *_ in compare(golden.turns, seeded.turns).fields] == ["digest"]
+    assert compare(golden.turns, seeded.turns, ["digest"]) is None
+
+
 def test_first_difference_is_told_with_both_values_when_two_micro_turns_differ(golden):
     changed = edited(edited(golden, 4, said="I turn left.", intents=["a", "b"]), 7, floor="yield")
     difference = compare(golden.turns, edited(changed, 2, heard="hello").turns, ignore=["heard"])
