@@ -84,6 +84,16 @@ def test_run_is_not_good_when_a_scenario_could_not_be_run(suite, tmp_path):
     assert not outcome.is_good
 
 
+def test_errors_in_the_same_words_are_told_once_when_a_model_has_many(suite, tmp_path):
+    outcome = outcome_of(
+        suite, tmp_path, {("ill", "a"): None, ("ill", "b"): None, ("cascade", "a"): None}, "cascade", "ill"
+    )
+    assert [(one.model, one.scenario, more) for one, more in outcome.failures()] == [
+        ("cascade", "a", 0),
+        ("ill", "a", 1),
+    ]
+
+
 def test_threshold_is_missed_when_there_is_no_trial(suite, tmp_path):
     outcome = outcome_of(suite, tmp_path, {("other", "a"): None, ("other", "b"): None}, "other")
     assert [one.met for one in outcome.rulings] == [False]
@@ -132,9 +142,9 @@ def test_question_is_another_when_the_file_of_a_suite_changes(suite):
 
 
 def test_campaign_is_refused_when_something_is_there_twice(suite):
-    with pytest.raises(ConfigError, match="model 'cascade' is there twice"):
+    with pytest.raises(ConfigError, match="model 'cascade' is there 2 times"):
         campaign(suite, "cascade", "cascade")
-    with pytest.raises(ConfigError, match="suite 'turns' is there twice"):
+    with pytest.raises(ConfigError, match="suite 'turns' is there 2 times"):
         Campaign((suite, suite), ())
 
 

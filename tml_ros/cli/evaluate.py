@@ -22,11 +22,12 @@ from tml_ros.evaluation.comparison import RunComparison, compare_runs
 from tml_ros.evaluation.ray_engine import RayEngine
 from tml_ros.evaluation.report import render_report
 from tml_ros.evaluation.report_markdown import render_markdown
-from tml_ros.evaluation.results import ScenarioResult, Verdict
+from tml_ros.evaluation.results import ScenarioResult
 from tml_ros.evaluation.runner import ModelSpec
 from tml_ros.evaluation.scenario import find_suite, load_suite, shipped_suites
 from tml_ros.evaluation.store import Store, read_results, write_whole
 from tml_ros.evaluation.workers import Engine, LocalEngine
+from tml_ros.replay.figures import printable
 from tml_ros.session.build import read_config
 
 __all__ = ["evaluate"]
@@ -139,11 +140,13 @@ def _command(options: argparse.Namespace) -> str:
 
 def _show(console: Console, store: Store, outcome: Outcome, comparison: RunComparison | None) -> None:
     console.print(_overview(outcome))
-    failed = [one for one in outcome.judged if one.verdict is not Verdict.PASSED]
-    for one in failed[:_SHOWN_FAILURES]:
-        console.print(f"{one.verdict.value} {one.suite}/{one.scenario} {one.model}: {_reason(one)}", markup=False)
-    if len(failed) > _SHOWN_FAILURES:
-        console.print(f"and {len(failed) - _SHOWN_FAILURES} more, see the report")
+    failures = outcome.failures()
+    for one, more in failures[:_SHOWN_FAILURES]:
+        others = f" (and {more} more like it)" if more else ""
+        text = f"{one.verdict.value}{others} {one.suite}/{one.scenario} {one.model}: {_reason(one)}"
+        console.print(printable(text), markup=False, highlight=False)
+    if len(failures) > _SHOWN_FAILURES:
+        console.print(f"and {len(failures) - _SHOWN_FAILURES} more, see the report")
     for ruling in outcome.rulings:
         if not ruling.met:
             found = "has no trial" if ruling.figure.value is None else f"is {ruling.figure.value:.4g}"

@@ -5,6 +5,7 @@ figure can be read against silence, endless talk and an echo. It knows no proces
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,9 +45,9 @@ class Campaign:
             ("suite", [suite.name for suite in self.suites]),
             ("scenario", [f"{one.suite}/{one.name}" for suite in self.suites for one in suite.scenarios]),
         ):
-            twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-            if twice:
-                raise ConfigError(f"{kind} {twice[0]!r} is there twice; name each once")
+            name, times = next(iter(Counter(names).most_common(1)), ("", 0))
+            if times > 1:
+                raise ConfigError(f"{kind} {name!r} is there {times} times; name each once")
 
     @property
     def specs(self) -> tuple[ModelSpec, ...]:
@@ -119,6 +120,17 @@ class Outcome:
         """The results of the models that were asked for."""
         labels = {spec.label for spec in self.campaign.models}
         return [one for one in self.results if one.model in labels]
+
+    def failures(self) -> list[tuple[ScenarioResult, int]]:
+        """Return what a judged model did not pass, errors first.
+
+        Of errors of a model in the same words only the first is there, with how many more there are: a model that
+        cannot be loaded has one in every scenario.
+        """
+        same = Counter((one.model, one.error) for one in self.errors)
+        first = {(one.model, one.error): one for one in reversed(self.errors)}
+        failed = [one for one in self.judged if one.verdict is Verdict.FAILED]
+        return [*((one, same[key] - 1) for key, one in sorted(first.items())), *((one, 0) for one in failed)]
 
     @property
     def is_good(self) -> bool:

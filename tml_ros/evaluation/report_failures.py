@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tml_ros.evaluation.campaign import Outcome
 from tml_ros.evaluation.report_plots import axis_ticks
 from tml_ros.evaluation.report_tables import section_html, table_html
-from tml_ros.evaluation.results import ScenarioResult, Verdict
+from tml_ros.evaluation.results import ScenarioResult
 from tml_ros.evaluation.store import Store
 from tml_ros.records import MICRO_TURN_NS, SAMPLE_RATE_HZ
 from tml_ros.replay.report_tables import escape
@@ -45,23 +45,23 @@ Sound = NDArray[np.float32]
 
 def failures_html(outcome: Outcome, store: Store) -> str:
     """Return what failed, errors first; a sentence where nothing did."""
-    failed = [one for one in outcome.judged if one.verdict is not Verdict.PASSED]
-    failed.sort(key=lambda one: one.verdict is not Verdict.ERROR)
-    if not failed:
-        return section_html("failed", "Failed scenarios <small>0</small>", "", '<p class="none">None in this run.</p>')
+    failures = outcome.failures()
+    number = len(failures) + sum(more for _, more in failures)
+    title = f"Failed scenarios <small>{number}</small>"
+    if not failures:
+        return section_html("failed", title, "", '<p class="none">None in this run.</p>')
     left = SOUND_BUDGET_BYTES
     parts = []
-    for result in failed[:MOST_DETAILS]:
+    for result, more in failures[:MOST_DETAILS]:
         path = store.sound(result)
         sound = path.read_bytes() if path else b""
         where = path.relative_to(store.folder).as_posix() if path else ""
         player = _player(sound, where, is_inside=len(sound) <= left)
         left -= len(sound) if len(sound) <= left else 0
-        parts.append(_details(result, store, player))
+        parts.append(_details(result, more, store, player))
     note = "Left ear: what the robot heard; right ear: what it said."
-    if len(failed) > MOST_DETAILS:
-        note += f" The first {MOST_DETAILS} of {len(failed)}."
-    title = f"Failed scenarios <small>{len(failed)}</small>"
+    if len(failures) > MOST_DETAILS:
+        note += f" The first {MOST_DETAILS} of {len(failures)}."
     return section_html("failed", title, note, "\n".join(parts))
 
 
@@ -74,7 +74,7 @@ def _player(sound: bytes, where: str, *, is_inside: bool) -> str:
     return f'<audio controls preload="none" src="data:audio/flac;base64,{data}"></audio>'
 
 
-def _details(result: ScenarioResult, store: Store, player: str) -> str:
+def _details(result: ScenarioResult, more: int, store: Store, player: str) -> str:
     frames, path = store.frames(result), store.sound(result)
     both = soundfile.read(path, dtype="float32", always_2d=True)[0] if path else np.zeros((0, 2), np.float32)
     missed = [check for check in result.checks if not check.passed]
@@ -85,10 +85,11 @@ def _details(result: ScenarioResult, store: Store, player: str) -> str:
         ("", (escape(one.name), "met" if one.passed else '<span class="missed">missed</span>', escape(one.detail)))
         for one in result.checks
     ]
+    others = f", and {more} more like it" if more else ""
     checks = table_html(("expected", "", "found"), rows, "expectations") if rows else ""
     return (
         f"<details><summary>{escape(result.suite)} / {escape(result.scenario)}, {escape(result.model)}: "
-        f"{result.verdict.value} <small>{escape(why)}</small></summary>{player}{drawing}{checks}</details>"
+        f"{result.verdict.value}{others} <small>{escape(why)}</small></summary>{player}{drawing}{checks}</details>"
     )
 
 
