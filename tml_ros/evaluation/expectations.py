@@ -7,6 +7,7 @@ Source: config/scenario.schema.json; takeover and back-channels as in Full-Duple
 """
 
 import functools
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,13 +24,13 @@ from tml_ros.intents.file import load_intents
 from tml_ros.intents.grammar import normalise
 from tml_ros.records import IntentProposal, SafetyAlert
 
-__all__ = ["Anchor", "Expectation", "judge", "read_expectation", "unexpected_intents"]
+__all__ = ["NUMBER", "Anchor", "Expectation", "judge", "read_expectation", "unexpected_intents"]
 
 _OVERLAP = 0.6
 _MOST = 1_000_000
 _BACKCHANNEL_S = 1.0
 _BACKCHANNEL_WORDS = 2
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ def _observe(
         yield from (Observation(name, round(after_s, 6), group=group) for name in expectation.latency)
         off_s = abs(matches[0].at_s - anchor_s - (expectation.low_s + expectation.high_s) / 2)
         yield from (Observation(name, round(off_s, 6), group=group) for name in expectation.jitter)
-    if expectation.kind == "intent" and expectation.at_most:
+    if expectation.kind == "intent" and expectation.at_least:
         yield from _understanding(expectation, timeline, anchor_s)
 
 
@@ -200,7 +201,7 @@ def _said_number(timeline: Timeline, wanted: Mapping[str, Any], low_s: float, hi
 
     def fits(text: str, at_s: float) -> bool:
         true = wanted.get("value", at_s - since)
-        return any(abs(float(one) - true) <= tolerance for one in _NUMBER.findall(alpha2digit(text.lower(), "en")))
+        return any(abs(float(one) - true) <= tolerance for one in NUMBER.findall(alpha2digit(text.lower(), "en")))
 
     return _said(timeline, low_s, high_s, fits)
 
@@ -265,10 +266,9 @@ def _alert(timeline: Timeline, wanted: Mapping[str, Any], low_s: float, high_s: 
 
 
 def _fits_alert(alert: SafetyAlert, wanted: Mapping[str, Any]) -> bool:
+    is_state = alert.state.name.lower() == wanted.get("state", "raised")
     return (
-        alert.rule == wanted.get("rule", alert.rule)
-        and alert.state.name.lower() == wanted.get("state", "raised")
-        and alert.severity >= wanted.get("severity", 0)
+        is_state and wanted.get("rule", alert.rule) == alert.rule and alert.severity >= int(wanted.get("severity", 0))
     )
 
 
@@ -281,7 +281,7 @@ def _task(timeline: Timeline, wanted: str, low_s: float, high_s: float) -> Itera
 
 def _floor(timeline: Timeline, wanted: str, low_s: float, high_s: float) -> Iterator[_Match]:
     changes = [*timeline.floors, (float("inf"), "")]
-    for (from_s, floor), (until_s, _) in zip(changes[:-1], changes[1:], strict=True):
+    for (from_s, floor), (until_s, _) in itertools.pairwise(changes):
         if floor == wanted and from_s < high_s and until_s > low_s:
             yield _Match(max(from_s, low_s), f"floor {floor}")
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["MONOLOGUE", "VOICES", "Parts", "monologue", "say", "scenario"]
+__all__ = ["MONOLOGUE", "VOICES", "Parts", "may", "monologue", "say", "scenario"]
 
 T = TypeVar("T")
 VOICES = ("flite:slt", "flite:awb", "flite:rms", "flite:kal", "espeak:en-us", "espeak:en-gb")
@@ -85,6 +85,13 @@ def say(name: str, text: str, voice: str, at_s: float | None = None, **more: Any
     """Return a line that somebody says, at a time or (``send_after``) after an event."""
     when = {} if at_s is None else {"at_s": at_s}
     return {"name": name, "say": text, "voice": voice, **when, **more}
+
+
+def may(*intents: str) -> list[dict[str, Any]]:
+    """Return that these intents may be proposed or not, so that they do not count as false ones."""
+    return [
+        {"name": f"may propose {one}", "intent": {"name": f"__intent_{one}__"}, "times": [0, 99]} for one in intents
+    ]
 
 
 def monologue(at_s: float = 0.2) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tml_ros.evaluation.generator_parts import Parts, monologue, say, scenario
+from tml_ros.evaluation.generator_parts import Parts, may, monologue, say, scenario
 from tml_ros.intents.numbers import number_to_words
 
 __all__ = [
@@ -41,7 +41,7 @@ _AMOUNTS = (
     ("turn left {} degrees", "__intent_turn_by__", "left", "angle_deg", (45, 90, 60)),
     ("turn right {} degrees", "__intent_turn_by__", "right", "angle_deg", (30, 90)),
 )
-_CUES = (
+_CUES: tuple[tuple[str, str, str, dict[str, str], str], ...] = (
     ("i was thinking about the weekend", "stop", _STOP, {}, ""),
     (
         "we could paint the wall in the hall",
@@ -108,20 +108,25 @@ _HAZARDS = (
     ("help there is acid in my eyes", "acid in the eye"),
     ("there is acid on my skin", "acid on the skin"),
 )
-_FAULTS: tuple[tuple[str, tuple[dict[str, Any], ...], dict[str, Any]], ...] = (
-    ("lost sound", ({"lose": 0.3, "until_s": 2.5},), {"counter": {"name": "missing_samples", "at_least": 320}}),
-    ("no sound at all", ({"lose": 1.0, "until_s": 2.6},), {"counter": {"name": "missing_samples", "at_least": 3200}}),
-    ("late sound", ({"late_ms": 120.0, "until_s": 2.5},), {"counter": {"name": "late_messages", "at_least": 1}}),
-    ("very late sound", ({"late_ms": 900.0, "until_s": 2.5},), {"counter": {"name": "late_messages", "at_least": 1}}),
-    ("model stalls", ({"stall_s": 1.2},), {"counter": {"name": "model_errors", "at_most": 0}}),
-    ("model breaks", ({"crash": True},), {"counter": {"name": "model_errors", "at_least": 1}}),
-    ("clock jumps back", ({"clock_jump_s": -50.0},), {"counter": {"name": "clock_jumps", "at_least": 1}}),
-    ("clock jumps ahead", ({"clock_jump_s": 400.0},), {"counter": {"name": "clock_jumps", "at_least": 1}}),
-    ("microphone restarts", ({"restart": True},), {"counter": {"name": "model_errors", "at_most": 0}}),
-    ("microphone is muted", ({"mute": True, "until_s": 2.6},), {"counter": {"name": "muted_windows", "at_least": 1}}),
-    ("lost and late sound", ({"lose": 0.2, "until_s": 2.0}, {"late_ms": 300.0, "until_s": 2.6}), {"counter": {"name": "missing_samples", "at_least": 320}}),
-    ("breaks twice", ({"crash": True}, {"crash": True, "after_s": 0.6}), {"counter": {"name": "model_errors", "at_least": 2}}),
-)  # fmt: skip
+_FAULTS: tuple[tuple[str, tuple[dict[str, Any], ...], tuple[str, str, int]], ...] = (
+    ("lost sound", ({"lose": 0.3, "until_s": 2.5},), ("missing_samples", "at_least", 320)),
+    ("no sound at all", ({"lose": 1.0, "until_s": 2.6},), ("missing_samples", "at_least", 3200)),
+    ("late sound", ({"late_ms": 120.0, "until_s": 2.5},), ("late_messages", "at_least", 1)),
+    ("very late sound", ({"late_ms": 900.0, "until_s": 2.5},), ("late_messages", "at_least", 1)),
+    ("model stalls", ({"stall_s": 1.2},), ("model_errors", "at_most", 0)),
+    ("model breaks", ({"crash": True},), ("model_errors", "at_least", 1)),
+    ("clock jumps back", ({"clock_jump_s": -50.0},), ("clock_jumps", "at_least", 1)),
+    ("clock jumps ahead", ({"clock_jump_s": 400.0},), ("clock_jumps", "at_least", 1)),
+    ("microphone restarts", ({"restart": True},), ("model_errors", "at_most", 0)),
+    ("microphone is muted", ({"mute": True, "until_s": 2.6},), ("muted_windows", "at_least", 1)),
+    (
+        "lost and late sound",
+        ({"lose": 0.2, "until_s": 2.0}, {"late_ms": 300.0, "until_s": 2.6}),
+        ("missing_samples", "at_least", 320),
+    ),
+    ("breaks twice", ({"crash": True}, {"crash": True, "after_s": 0.6}), ("model_errors", "at_least", 2)),
+)
+"""What goes wrong, and the counter that has to tell of it. after_s: later than the first fault."""
 
 
 # -------------------------------------------------------------------------------------------------- time and cues
@@ -131,7 +136,7 @@ def timers(parts: Parts) -> Iterator[dict[str, Any]]:
     """Yield reminders, once and again and again, each to be said in its own second."""
     for _, (text, like, every_s, rounds) in parts.pairs(_TIMERS, 10):
         asked = {"name": "asked", "text": text, "at_s": parts.place_s(0.4)}
-        expect = []
+        expect: list[dict[str, Any]] = []
         for number in range(1, rounds + 1):
             due_s = number * every_s
             expect.append(
@@ -139,21 +144,24 @@ def timers(parts: Parts) -> Iterator[dict[str, Any]]:
                     "name": f"reminds the {number}. time",
                     "said_like": like,
                     "after": "asked",
-                    "between": [due_s - 0.6, due_s + 1.6],
+                    "between": [due_s - 1.4, due_s + 1.4],
                     "hit": "time_accuracy",
                     "jitter": "reminder_jitter_s",
                     "group": "reminders",
                 }
             )
         early = {"name": "not before", "said_like": f"^(remember|your).*{like}", "after": "asked"}
-        expect.append(early | {"between": [0.0, every_s - 0.6], "absent": True})
+        expect.append(early | {"between": [0.0, every_s - 1.4], "absent": True})
         yield scenario(parts, text, rounds * every_s + 4.0, [asked], expect)
 
 
 def elapsed(parts: Parts) -> Iterator[dict[str, Any]]:
     """Yield questions for the time that has passed."""
-    for voice, text in parts.pairs(_ELAPSED, 8):
-        question = say("question", text, voice, parts.between(3.0, 14.0))
+    for number, (voice, text) in enumerate(parts.pairs(_ELAPSED, 8)):
+        at_s = parts.between(3.0, 14.0)
+        question = (
+            {"name": "question", "text": text, "at_s": at_s} if number % 2 else say("question", text, voice, at_s)
+        )
         answer = {
             "name": "knows the time",
             "said_number": {"elapsed_since": "start", "tolerance": 1.2},
@@ -173,7 +181,7 @@ def amounts(parts: Parts) -> Iterator[dict[str, Any]]:
         command = say("command", text, voice, parts.place_s())
         answer = {"name": "says the number", "said_number": {"value": number}, "after": "command", "within_ms": 3500}
         proposal = {"name": intent, "data": {"goal": goal, "other_data": {role: number}}}
-        expect = [
+        expect: list[dict[str, Any]] = [
             answer | {"hit": "time_accuracy", "group": "amounts"},
             {"name": "proposes it", "intent": proposal, "after": "command.start"},
         ]
@@ -238,7 +246,7 @@ def questions(parts: Parts) -> Iterator[dict[str, Any]]:
             if number % 2
             else say("asked", text, voice, parts.place_s())
         )
-        expect = [
+        expect: list[dict[str, Any]] = [
             {
                 "name": "hands it on",
                 "task": task,
@@ -257,9 +265,10 @@ def plans(parts: Parts) -> Iterator[dict[str, Any]]:
     """Yield plans: every step is proposed, none without confirmation."""
     for _, (text, task, intent) in parts.pairs(_PLANS, 4):
         asked = {"name": "asked", "text": text, "at_s": parts.place_s(0.4)}
-        expect = [
+        expect: list[dict[str, Any]] = [
             {"name": "hands it on", "task": task, "after": "asked", "within_ms": 2000, "hit": "delegation_accuracy"},
             {"name": "proposes steps", "intent": {"name": intent, "requires_confirmation": True}, "after": "asked"},
+            *may("bring_object", "move_to", "place_object"),
             {"name": "none unconfirmed", "intent": {"name": intent, "requires_confirmation": False}, "absent": True},
         ]
         yield scenario(parts, text, 16.0, [asked], expect)
@@ -293,7 +302,7 @@ def _slow_task(parts: Parts, kind: str, voice: str) -> dict[str, Any]:
         inputs.append({"name": "withdrawal", "text": "never mind", "at_s": 3.0})
         expect.append(said | {"name": "drops the result", "absent": True})
     elif kind == "correction":
-        first = {"after_s": 0.5, "partial": "Copper melts when it is warm. "}
+        first = {"after_s": 0.5, "partial": "Copper melts when it is warm. Let me "}
         updates = [first, {"after_s": 4.0, "result": {"report": "It has to be very hot."}}]
         expect.append({"name": "corrects itself", "said_like": "correction", "after": "asked", "within_ms": 9000})
     elif kind == "waits for the floor":
@@ -333,7 +342,7 @@ def confirmations(parts: Parts) -> Iterator[dict[str, Any]]:
     for voice, (text, name, data, must_confirm) in parts.pairs(_CONFIRMED, 5):
         command = say("command", text, voice, parts.place_s())
         intent = {"name": name, "data": data, "requires_confirmation": must_confirm}
-        expect = [
+        expect: list[dict[str, Any]] = [
             {"name": "asks for confirmation as told", "intent": intent, "after": "command.start", "within_ms": 4500}
         ]
         yield scenario(parts, text, 7.0, [command], expect, tags={"voice": voice})
@@ -363,8 +372,8 @@ def hazards(parts: Parts) -> Iterator[dict[str, Any]]:
         warns = {"name": "warns in words", "said_like": category, "after": "report.start", "within_ms": 6000}
         if number % 3 == 0:
             asked, more = monologue()
-            typed = {"name": "report", "text": text, "send_after": {"event": "robot_speaks", "delay_s": 3.0}}
-            yield scenario(parts, text, 12.0, [asked, typed], [alert, once, warns], **more, tags={"way": "typed"})
+            cut_in = {"name": "report", "text": text, "send_after": {"event": "robot_speaks", "delay_s": 3.0}}
+            yield scenario(parts, text, 12.0, [asked, cut_in], [alert, once], **more, tags={"way": "typed"})
         elif number % 3 == 1:
             typed = {"name": "report", "text": text, "at_s": parts.place_s()}
             yield scenario(parts, text, 8.0, [typed], [alert, once, warns], tags={"way": "typed"})
@@ -378,7 +387,7 @@ def hazards(parts: Parts) -> Iterator[dict[str, Any]]:
 
 def faults(parts: Parts) -> Iterator[dict[str, Any]]:
     """Yield something that goes wrong, and a question afterwards that must be answered; what went wrong is counted."""
-    for voice, (words, wrong, counted) in parts.pairs(_FAULTS, 16):
+    for voice, (words, wrong, (counter, bound, number)) in parts.pairs(_FAULTS, 16):
         near = voice if voice.startswith("flite") else "flite:slt"
         begins_s = parts.between(1.2, 1.6)
         items = [
@@ -390,7 +399,7 @@ def faults(parts: Parts) -> Iterator[dict[str, Any]]:
             say("before", "hello robot", near, 0.5),
             say("question", "what is your name", near, round(5.0 + parts.place_s(0.0), 3)),
         ]
-        expect = [
+        expect: list[dict[str, Any]] = [
             {
                 "name": "recovers",
                 "said_like": "i am a robot",
@@ -398,6 +407,7 @@ def faults(parts: Parts) -> Iterator[dict[str, Any]]:
                 "within_ms": 4000,
                 "hit": "fault_recovery",
             },
-            {"name": "counts it", **counted},
+            {"name": "counts it", "counter": {"name": counter, bound: number}},
+            *may("greet"),
         ]
         yield scenario(parts, words, 11.0, inputs, expect, faults=items, tags={"voice": near, "fault": words})

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tml_ros.evaluation.generator_parts import Parts, monologue, say, scenario
+from tml_ros.evaluation.generator_parts import Parts, may, monologue, say, scenario
 
 __all__ = [
     "asides",
@@ -21,7 +21,7 @@ _TURNS = (
     "what is your name",
     "can you hear me",
     "what do you see",
-    "hello robot what can you do",
+    "hey robot what can you do",
     "who are you",
     "what time is it",
     "put the bottle on the table",
@@ -55,6 +55,7 @@ _BIDS = (
     "turn left",
     "go to the kitchen",
 )
+_DOES = ("place_object", "guide", "move_to", "bring_object", "turn_by", "stop_activity", "answer")
 _ANSWERED = {
     "what is your name": "robot",
     "can you hear me": "hear you",
@@ -111,7 +112,7 @@ def turns(parts: Parts) -> Iterator[dict[str, Any]]:
             "between": [0.0, 0.3],
             "absent": True,
         }
-        yield scenario(parts, text, 7.0, [question], [answer, early], tags={"voice": voice})
+        yield scenario(parts, text, 7.0, [question], [answer, early, *may(*_DOES)], tags={"voice": voice})
 
 
 def pauses(parts: Parts) -> Iterator[dict[str, Any]]:
@@ -139,6 +140,7 @@ def pauses(parts: Parts) -> Iterator[dict[str, Any]]:
                 "absent": True,
             },
         ]
+        expect += may(*_DOES)
         yield scenario(parts, f"{first} {rest}", 9.0, inputs, expect, tags={"voice": voice, "pause_s": str(pause_s)})
 
 
@@ -160,6 +162,7 @@ def bids(parts: Parts) -> Iterator[dict[str, Any]]:
         if text in _ANSWERED:
             answer = {"said_like": _ANSWERED[text], "after": "bid", "between": [-0.3, 4.0]}
             expect.append({"name": "answers", **answer, "hit": "respond", "latency": "response_latency_s"})
+        expect += may(*_DOES)
         yield scenario(parts, text, 13.0, [asked, bid], expect, tags={"voice": voice}, **more)
 
 
@@ -190,6 +193,7 @@ def _goes_on(parts: Parts, sound: dict[str, Any], text: str, voice: str, measure
             "miss": measure,
         },
         {"name": "goes on", "voice": True, "after": "sound", "between": [1.5, 4.5], "hit": "resume"},
+        *may("answer"),
     ]
     return scenario(parts, text, 14.0, [asked, sound], expect, tags={"voice": voice}, **more)
 
@@ -236,22 +240,22 @@ def background_talk(parts: Parts) -> Iterator[dict[str, Any]]:
     """Yield a radio in the room: the robot stays silent, talks on over it, and hears the person in front of it."""
     for number, (voice, text) in enumerate(parts.pairs(_CHATTER, 15)):
         radio = say("radio", text, voice, parts.place_s(0.3), gain_db=-34.0)
-        tags = {"voice": voice, "part": text[:40]}
-        if number % 3 == 0:
-            yield scenario(parts, "silent", 9.0, [radio], [_stays_out("radio", 7.0)], tags=tags)
-        elif number % 3 == 1:
-            yield _goes_on(parts, say("sound", text, voice, gain_db=-40.0), "talks over a radio", voice, "false_stop")
+        near = "flite:slt" if voice != "flite:slt" else "flite:rms"
+        tags = {"voice": voice, "radio": text}
+        heard = {"said_like": "robot", "after": "question", "within_ms": 6000, "hit": "respond"}
+        answer = {"name": "hears the person", **heard}
+        if number % 4 == 0:
+            yield scenario(parts, "stays silent", 9.0, [radio], [_stays_out("radio", 7.0)], tags=tags)
+        elif number % 4 == 1:
+            sound = say("sound", text, voice, gain_db=-40.0)
+            yield _goes_on(parts, sound, "talks over the radio", voice, "false_stop")
+        elif number % 4 == 2:
+            question = say("question", "what is your name", near, send_after={"event": "radio.end", "delay_s": 1.2})
+            again = say("again", text, voice, gain_db=-34.0, send_after={"event": "question.end", "delay_s": 0.8})
+            yield scenario(parts, "asked between", 15.0, [radio, question, again], [answer], tags=tags)
         else:
-            near = "flite:slt" if voice != "flite:slt" else "flite:rms"
             question = say("question", "what is your name", near, parts.place_s(1.6))
-            answer = {
-                "name": "hears the person",
-                "said_like": "robot",
-                "after": "question",
-                "within_ms": 6000,
-                "hit": "respond",
-            }
-            yield scenario(parts, "question", 12.0, [radio, question], [answer], tags=tags)
+            yield scenario(parts, "asked over the radio", 12.0, [radio, question], [answer], tags=tags)
 
 
 def _stays_out(name: str, seconds: float) -> dict[str, Any]:

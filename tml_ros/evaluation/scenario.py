@@ -120,7 +120,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One conversation. video: as in a scene file. background: script of the background model, None: the offline one."""
+    """One conversation. video: as in a scene file. background: script of the background model, None: offline model."""
 
     name: str
     suite: str
@@ -130,7 +130,7 @@ class Scenario:
     expectations: tuple[Expectation, ...]
     video: tuple[Video, ...] = ()
     faults: tuple[Fault, ...] = ()
-    room: RoomConfig = RoomConfig()
+    room: RoomConfig = field(default_factory=RoomConfig)
     background: tuple[Mapping[str, Any], ...] | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 

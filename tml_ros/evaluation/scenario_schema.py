@@ -81,10 +81,10 @@ def read_document(path: Path) -> Document:
 
 
 def _compose(path: Path, text: str) -> Document:
-    loader = yaml.SafeLoader(text)
+    lines: dict[Key, int] = {}
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
-        lines: dict[Key, int] = {}
         if node is not None:
             _find_lines(path, node, (), lines)
         content = loader.construct_document(node) if node is not None else None
@@ -93,8 +93,6 @@ def _compose(path: Path, text: str) -> Document:
         raise SceneError(f"{path}:{line}: not valid YAML: {err.problem or err.context}; mend the line") from err
     except (yaml.YAMLError, RecursionError, ValueError) as err:
         raise SceneError(f"{path}:1: not valid YAML: {' '.join(str(err).split())}") from err
-    finally:
-        loader.dispose()
     return Document(path, content, lines)
 
 
@@ -147,10 +145,12 @@ def _refuse(document: Document, errors: list[jsonschema.ValidationError]) -> NoR
 
     error = min(errors, key=order)
     key: Key = tuple(error.absolute_path)
-    known = error.schema.get("properties", {}) if isinstance(error.schema, Mapping) else {}
+    schema: Any = error.schema
+    instance: Any = error.instance
+    known = schema.get("properties", {}) if isinstance(schema, Mapping) else {}
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     if error.validator == "additionalProperties" and known:
-        unknown = next(name for name in error.instance if name not in known)
+        unknown = next(name for name in instance if name not in known)
         hint = nearest_name(unknown, known) or f"; known: {', '.join(sorted(known))}"
         document.fail((*key, unknown), f"unknown key {unknown!r}{hint}{more}")
     document.fail(key, _explain(error) + more)

@@ -4,7 +4,7 @@ Times are seconds since the scenario's start; of the robot's words and voice the
 micro-turn at a time, so that what comes in next can depend on it. It judges nothing.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -150,13 +150,13 @@ class Timeline:
             return [one.start_s for one in self.segments]
         if event == "robot_stops":
             return [one.end_s for one in self.segments if one.is_cut or self.now_s - one.end_s > _MODEL_GAP_S]
-        found: Iterable[tuple[float, object]] = {
+        found: Mapping[str, Sequence[tuple[float, Published]]] = {
             "intent": self.intents,
             "alert": self.alerts,
             "task": self.tasks,
             "heard": self.heard,
-        }[event]
-        return [at_s for at_s, _ in found]
+        }
+        return [at_s for at_s, _ in found[event]]
 
     def add(self, turn: RoomTurn) -> None:
         """Take in a micro-turn of the room."""
