@@ -144,6 +144,15 @@ def test_markdown_is_plain_tables_when_names_are_hostile(run):
     assert "No measure differs." in text
 
 
+def test_model_is_named_and_in_no_table_when_it_could_not_be_run(tmp_path):
+    (tmp_path / "suite.yaml").write_text("")
+    suite = Suite("turns", "turns", (Scenario("ill", "turns", 0, 1.0, (), ()),), (), tmp_path / "suite.yaml")
+    outcome = execute(Campaign((suite,), (ModelSpec("far", "far"),)), ScriptedEngine(), Store(tmp_path / "out", {}))
+    text = render_markdown(outcome, None, "tml eval x")
+    assert "- `far` could not be run here: &lt;/title&gt;" in text
+    assert not [line for line in text.splitlines() if line.startswith("|") and "far" in line and "%" in line]
+
+
 def test_both_sides_are_drawn_when_there_is_sound():
     frames = [frame(0, heard="go"), frame(1, heard="go left"), frame(2), frame(3, said="Going"), frame(4, said="left.")]
     sound = np.sin(np.arange(16_000) / 10).astype(np.float32)

@@ -32,7 +32,7 @@ def render_markdown(outcome: Outcome, comparison: RunComparison | None, command:
         f"{minutes:.1f} minutes. FDB-style, our clips: the public data sets and judges are not here. Made by\n",
         f"    {command}\n",
         _NOTE,
-        *_unusable(outcome),
+        *(f"- `{label}` could not be run here: {_plain(why)}\n" for label, why in _unusable(outcome).items()),
         *(["## All suites\n", _table(outcome, "")] if len(campaign.suites) > 1 else []),
         *(part for suite in campaign.suites for part in _suite(outcome, suite)),
         *_real_time(outcome),
@@ -41,17 +41,16 @@ def render_markdown(outcome: Outcome, comparison: RunComparison | None, command:
     return "\n".join(parts)
 
 
-def _unusable(outcome: Outcome) -> list[str]:
-    """Name the models of which not one scenario could be run, and why."""
+def _unusable(outcome: Outcome) -> dict[str, str]:
+    """Return the models of which not one scenario could be run, and why."""
     found: dict[str, list[ScenarioResult]] = {}
     for one in outcome.results:
         found.setdefault(one.model, []).append(one)
-    lines = [
-        f"- `{label}` could not be run here: {_plain(found[label][0].error)}"
-        for label in outcome.campaign.labels
-        if found.get(label) and all(one.verdict is Verdict.ERROR for one in found[label])
-    ]
-    return ["\n".join(lines) + "\n"] if lines else []
+    return {
+        label: results[0].error
+        for label, results in found.items()
+        if all(one.verdict is Verdict.ERROR for one in results)
+    }
 
 
 def _suite(outcome: Outcome, suite: Suite) -> list[str]:
@@ -72,7 +71,8 @@ def _suite(outcome: Outcome, suite: Suite) -> list[str]:
 
 def _table(outcome: Outcome, suite: str) -> str:
     """Return measures in rows and models in columns: there are more measures than models."""
-    labels = outcome.campaign.labels
+    unusable = _unusable(outcome)
+    labels = [label for label in outcome.campaign.labels if label not in unusable]
     rows = [
         (_name(one), *(_cell(outcome, suite, label, one) for label in labels)) for one in measures_of(outcome, suite)
     ]
@@ -90,7 +90,7 @@ def _cell(outcome: Outcome, suite: str, label: str, measure: Measure) -> str:
 
 def _real_time(outcome: Outcome) -> list[str]:
     rows = []
-    for label in outcome.campaign.labels:
+    for label in (label for label in outcome.campaign.labels if outcome.steps_ms[label]):
         steps = spread(_plain(label), outcome.steps_ms[label])
         rows.append((*steps.cells(), str(sum(step > 200.0 for step in outcome.steps_ms[label]))))
     heads = ("model", "micro-turns", "p50", "p95", "p99", "max", "over 200 ms")
