@@ -47,7 +47,7 @@ def canonical(name: str) -> str:
 
 def pins(path: Path) -> dict[str, str]:
     """Read the lines of a requirements file as name -> version; every line has to be pinned."""
-    lines = (line.split("#")[0].strip() for line in path.read_text().splitlines())
+    lines = (re.split("[#;]", line)[0].strip() for line in path.read_text().splitlines())
     found = {}
     for line in filter(None, lines):
         name, _, version = line.partition("==")

@@ -27,7 +27,6 @@ _MOST_UNSENT = 50  # messages, about ten seconds of sound: a server that takes n
 _MOST_UNREAD_BYTES = 64 * 1024 * 1024  # nobody reads them any more
 _MOST_BYTES = 4 * 1024 * 1024  # of one message
 _CLOSE_S = 0.5
-_log = logging.getLogger(__name__)
 
 
 class Link:

@@ -7,7 +7,6 @@ pauses. It takes no text and no pictures.
 Source: kyutai-labs/moshi, rust/protocol.md: a byte for the kind of the message, then its payload.
 """
 
-import logging
 from collections import Counter, deque
 from dataclasses import dataclass
 from enum import IntEnum
@@ -30,7 +29,6 @@ __all__ = ["Kind", "MoshiConfig", "MoshiModel", "MoshiTalk"]
 
 _PAUSE_BLOCKS = 3  # quiet micro-turns within an utterance; one more ends it
 _MOST_BLOCKS = 3  # micro-turns of sound that may wait; more is lag
-_log = logging.getLogger(__name__)
 
 
 class Kind(IntEnum):

@@ -19,7 +19,7 @@ __all__ = ["ProtocolError", "RemoteStream", "Talk", "is_paced"]
 
 _SILENT_TURNS = 50  # unanswered micro-turns after which a server that always sends counts as dead
 _LIVE_S = 5.0  # no older is the first micro-turn of a session that is live
-_LINK_FIRST_S = 0.1  # a link that does not come up says so itself, in better words
+_LINK_FIRST_S = 0.5  # a link that does not come up says so itself, in better words
 _log = logging.getLogger(__name__)
 
 
