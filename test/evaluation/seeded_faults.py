@@ -1,5 +1,6 @@
 """Faults to be found: a model with one thing wrong, put around a right one. Each is named after what is wrong."""
 
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -7,11 +8,11 @@ from typing import Any
 
 from text_to_num import alpha2digit
 
-from tml_ros.evaluation.expectations import NUMBER
 from tml_ros.records import Floor, MicroTurn, MicroTurnOutput, SpeechKind
 
 LATE_TURNS = 2
 OFF_BY = 2
+_NUMBER = re.compile(r"[0-9]+")
 
 
 class FaultyModel:
@@ -71,7 +72,7 @@ def _miscounts() -> Callable[[MicroTurnOutput], MicroTurnOutput]:
 
 
 def _shifted(text: str) -> str:
-    return NUMBER.sub(lambda found: f"{float(found[0]) + OFF_BY:g}", alpha2digit(text, "en"))
+    return _NUMBER.sub(lambda found: str(int(found[0]) + OFF_BY), alpha2digit(text, "en"))
 
 
 def _raised(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from tml_ros.errors import ConfigError
-from tml_ros.evaluation.expectations import Anchor, judge, read_expectation, unexpected_intents
+from tml_ros.evaluation.expectations import Anchor, judge, read_expectation
 from tml_ros.evaluation.results import Observation
 from tml_ros.evaluation.timeline import Happening, Segment, Timeline, Utterance
+from tml_ros.evaluation.understood import observe_alerts_of, observe_intents_of, unexpected_intents
 from tml_ros.records import (
     AlertState,
     DelegationEvent,
@@ -87,6 +88,16 @@ def check(timeline: Timeline, anchor: str = "start", **item):
         ("question.start", {"voice": True, "between": [0.0, 1.0]}, None),
         ("bid.start", {"voice": True, "between": [0.0, 0.1]}, 4.5),
         ("bid.end", {"backchannel": True}, 6.0),
+        ("bid.end", {"listens": True}, 5.2),
+        ("question.end", {"listens": True}, None),
+        ("bid.end", {"behaves": "respond"}, 5.2),
+        ("bid.end", {"behaves": "resume"}, None),
+        ("start", {"tasks": ["look up bottles"]}, 2.4),
+        ("start", {"tasks": []}, None),
+        ("start", {"tasks": ["look up bottles", "look up cups"]}, None),
+        ("start", {"on_time": {"like": "stopping|bottles", "due_s": [3.0, 6.2], "tolerance_s": 1.0}}, 2.5),
+        ("start", {"on_time": {"like": "stopping|bottles", "due_s": [3.0], "tolerance_s": 1.0}}, None),
+        ("start", {"on_time": {"like": "stopping|bottles", "due_s": [3.0, 8.0], "tolerance_s": 1.0}}, None),
         ("question.end", {"backchannel": True, "within_ms": 3000}, None),
         ("bid.start", {"intent": {"name": STOP}}, 5.6),
         ("start", {"intent": {"name": STOP, "data": {"object": "speaking"}}}, None),
@@ -139,17 +150,81 @@ def test_times_bound_how_often_it_may_happen(timeline, times, passed):
     assert check(timeline, speaks=True, times=times)[0].passed is passed
 
 
-def test_understanding_tells_the_wrong_intent_from_wrong_slots(timeline):
-    wrong = check(timeline, intent={"name": "__intent_move_to__", "data": {"goal": "office"}})[1]
-    assert wrong == (Observation("intent_accuracy", 1.0), Observation("slot_accuracy", 0.0))
-    missing = check(timeline, intent={"name": "__intent_greet__", "data": {"recipient": "speaker"}})[1]
-    assert missing == (Observation("intent_accuracy", 0.0),)
+def test_stop_latency_is_the_length_of_the_overlap_whoever_ends_it(timeline):
+    item = {"stops": True, "within_ms": 100, "latency": "stop_latency_s"}
+    assert check(timeline, "bid.start", **item)[1] == (Observation("stop_latency_s", 0.5),)
+    timeline.inputs["bid"] = (4.5, 4.8)
+    assert check(timeline, "bid.start", **item)[1] == (Observation("stop_latency_s", 0.3),)
 
 
-def test_intent_that_nobody_asked_for_is_unexpected(timeline):
-    wanted = read_expectation({"intent": {"name": STOP}}, Anchor("start"), 0)
+def test_item_counts_when_all_of_it_came_in_time(timeline):
+    due = {"like": "stopping", "due_s": [6.2], "tolerance_s": 1.0}
+    item = {"on_time": due, "hit": "time_accuracy", "jitter": "reminder_jitter_s", "group": "g"}
+    hit, jitter = check(timeline, **item)[1]
+    assert hit == Observation("time_accuracy", 1.0, group="g")
+    assert jitter == Observation("reminder_jitter_s", 0.2, group="g")
+    missed = check(timeline, **item | {"on_time": due | {"due_s": [8.0]}})[1]
+    assert missed == (Observation("time_accuracy", 0.0, group="g"),)
+
+
+def test_listening_and_hearing_observe_what_they_are_measured_by(timeline):
+    found = dict((one.measure, one.value) for one in check(timeline, "bid.end", listens=True, within_ms=2000)[1])
+    assert found == {"backchannel_takeover": 0.0, "backchannel_frequency": 0.5}
+    (observed,) = check(timeline, heard="what do you see now")[1]
+    assert (observed.measure, observed.value, observed.weight) == ("wer", 0.2, 5.0)
+
+
+def wanted(name: str, anchor: str = "start", **more):
+    return read_expectation({"intent": {"name": name, **more}}, Anchor(anchor), 0)
+
+
+def test_intents_are_taken_by_those_wanted_and_the_others_are_false(timeline):
+    found = observe_intents_of([wanted("__intent_move_to__", data={"goal": "office"})], timeline, 0.5)
+    assert found == [
+        Observation("intent_accuracy", 1.0),
+        Observation("slot_accuracy", 0.0),
+        Observation("false_intents_per_hour", 2.0, weight=0.5),
+    ]
+    never = observe_intents_of([wanted(STOP, "other.end")], timeline, 0.5)
+    assert never[0] == Observation("intent_accuracy", 0.0)
+
+
+def test_intent_that_may_come_is_neither_wanted_nor_false(timeline):
+    allowed = read_expectation({"intent": {"name": STOP}, "times": [0, 9]}, Anchor("start"), 0)
     unwanted = read_expectation({"intent": {"name": "__intent_move_to__"}, "absent": True}, Anchor("start"), 0)
-    assert [one.intent for one in unexpected_intents([wanted, unwanted], timeline)] == ["__intent_move_to__"]
+    assert [one.intent for one in unexpected_intents([allowed, unwanted], timeline)] == ["__intent_move_to__"]
+    assert observe_intents_of([allowed, unwanted], timeline, 0.5) == [
+        Observation("false_intents_per_hour", 1.0, weight=0.5)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("item", "anchor", "recall", "false"),
+    [
+        ({"alert": {"rule": "spill"}}, "start", [1.0], 0.0),
+        ({"alert": {}}, "start", [1.0], 0.0),
+        ({"alert": {"rule": "fire"}}, "start", [0.0], 1.0),
+        ({"alert": {"rule": "spill"}, "within_ms": 100}, "start", [0.0], 1.0),
+        ({"alert": {"rule": "spill"}}, "other.end", [0.0], 1.0),
+        ({"alert": {"rule": "spill"}, "absent": True}, "start", [], 1.0),
+    ],
+)
+def test_alerts_are_held_against_hazards(timeline, item, anchor, recall, false):
+    found = observe_alerts_of([read_expectation(item, Anchor(anchor), 0)], timeline, 0.5)
+    assert [one.value for one in found if one.measure == "alert_recall"] == recall
+    assert found[-1] == Observation("false_alerts_per_hour", false, weight=0.5)
+
+
+def test_what_goes_on_with_the_clause_that_was_cut_is_no_answer():
+    timeline = Timeline(0)
+    timeline.utterances = [said("First this. Then that comes.", 1.0, 2.0), said("Then that comes. And more.", 4.0, 6.0)]
+    timeline.utterances[0].interrupted = True
+    timeline.inputs = {"sound": (1.8, 2.2)}
+    assert [one.text for one in timeline.told()] == [
+        "First this. Then that comes. And more.",
+        "Then that comes. And more.",
+    ]
+    assert check(timeline, "sound.end", behaves="resume")[0].passed
 
 
 def test_expectation_is_refused_when_its_intent_is_not_known():

@@ -66,8 +66,7 @@ def recorded_talk(parts: Parts) -> Iterator[dict[str, Any]]:
     """Yield real people who read aloud in the background of a silent robot."""
     for row in _drawn(parts, _rows(parts, _TALK, None)):
         talk = {"name": "talk", "file": row["file"], "at_s": parts.place_s(0.3), "gain_db": -18.0}
-        window = {"after": "talk.start", "between": [0.0, 10.0], "absent": True, "hit": "resume"}
-        expect = [{"name": "stays out of it", "takeover": True, **window}]
+        expect = [{"name": "stays out of it", "listens": True, "after": "talk.start", "between": [0.0, 10.0]}]
         yield scenario(parts, row["name"], 12.0, [talk], expect, tags=_tags(row))
 
 

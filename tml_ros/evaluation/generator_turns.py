@@ -160,8 +160,11 @@ def bids(parts: Parts) -> Iterator[dict[str, Any]]:
             },
         ]
         if text in _ANSWERED:
-            answer = {"said_like": _ANSWERED[text], "after": "bid", "between": [-0.3, 4.0]}
-            expect.append({"name": "answers", **answer, "hit": "respond", "latency": "response_latency_s"})
+            expect += [
+                {"name": "answers", "said_like": _ANSWERED[text], "after": "bid", "between": [-0.3, 4.0]},
+                {"name": "turns to the person", "behaves": "respond", "after": "bid", "hit": "respond"},
+                {"name": "soon", "speaks": True, "after": "bid", "within_ms": 4000, "latency": "response_latency_s"},
+            ]
         expect += may(*_DOES)
         yield scenario(parts, text, 13.0, [asked, bid], expect, tags={"voice": voice}, **more)
 
@@ -192,7 +195,8 @@ def _goes_on(parts: Parts, sound: dict[str, Any], text: str, voice: str, measure
             "absent": True,
             "miss": measure,
         },
-        {"name": "goes on", "voice": True, "after": "sound", "between": [1.5, 4.5], "hit": "resume"},
+        {"name": "goes on", "behaves": "resume", "after": "sound", "hit": "resume"},
+        {"name": "is heard afterwards", "voice": True, "after": "sound", "between": [1.5, 4.5]},
         *may("answer"),
     ]
     return scenario(parts, text, 14.0, [asked, sound], expect, tags={"voice": voice}, **more)
@@ -206,14 +210,7 @@ def long_turns(parts: Parts) -> Iterator[dict[str, Any]]:
             say("rest", rest, voice, send_after={"event": "first.end", "delay_s": parts.between(0.35, 0.6)}),
         ]
         expect = [
-            {
-                "name": "leaves the turn",
-                "takeover": True,
-                "after": "rest",
-                "between": [-12.0, 0.0],
-                "absent": True,
-                "miss": "backchannel_takeover",
-            },
+            {"name": "leaves the turn", "listens": True, "after": "rest", "between": [-12.0, 0.0]},
             {"name": "proposes nothing", "speaks": True, "after": "rest", "within_ms": 2500, "times": [0, 1]},
         ]
         yield scenario(parts, first, 11.0, inputs, expect, tags={"voice": voice})
@@ -259,12 +256,5 @@ def background_talk(parts: Parts) -> Iterator[dict[str, Any]]:
 
 
 def _stays_out(name: str, seconds: float) -> dict[str, Any]:
-    """Return that the robot takes no turn from the start of an input on; silence is what going on is here."""
-    return {
-        "name": "stays out of it",
-        "takeover": True,
-        "after": f"{name}.start",
-        "between": [0.0, seconds],
-        "absent": True,
-        "hit": "resume",
-    }
+    """Return that the robot takes no turn from the start of an input on."""
+    return {"name": "stays out of it", "listens": True, "after": f"{name}.start", "between": [0.0, seconds]}

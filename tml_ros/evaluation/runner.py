@@ -21,13 +21,14 @@ from tml_ros.background.scripted import ScriptedModel
 from tml_ros.clock import BagClock
 from tml_ros.config import flatten
 from tml_ros.duplex.protocol import DuplexModel
-from tml_ros.evaluation.expectations import judge, unexpected_intents
+from tml_ros.evaluation.expectations import judge
 from tml_ros.evaluation.results import Check, Observation, ScenarioResult, Verdict
 from tml_ros.evaluation.room import ClosedRoom, RoomTurn
 from tml_ros.evaluation.room_faults import FaultyRoom, Watched
 from tml_ros.evaluation.scenario import Scenario
 from tml_ros.evaluation.stage import Stage
 from tml_ros.evaluation.timeline import Timeline
+from tml_ros.evaluation.understood import observe_alerts_of, observe_intents_of
 from tml_ros.intents import AllowList
 from tml_ros.replay.runlog import RunLog, TurnRow
 from tml_ros.resources import locate
@@ -97,8 +98,9 @@ class Runner:
         judged = [judge(one, timeline) for one in scenario.expectations]
         checks = tuple(check for check, _ in judged)
         observations = [one for _, found in judged for one in found]
-        false = len(unexpected_intents(scenario.expectations, timeline))
-        observations.append(Observation("false_intents_per_hour", float(false), scenario.duration_s / 3600.0))
+        hours = scenario.duration_s / 3600.0
+        observations += observe_intents_of(scenario.expectations, timeline, hours)
+        observations += observe_alerts_of(scenario.expectations, timeline, hours)
         return play.run(self._result(scenario, play, checks, tuple(observations)))
 
     def close(self) -> None:

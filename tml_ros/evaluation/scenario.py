@@ -317,7 +317,7 @@ class _Reader:
         if anchor in self._names:
             anchor = f"{anchor}.end"
         self._check_event((*key, "after"), anchor, also=("start", *self._names))
-        for kind in ("hit", "miss", "latency", "jitter", "wer"):
+        for kind in ("hit", "miss", "latency", "jitter"):
             for name in _listed(item.get(kind, ())):
                 if name not in MEASURES:
                     self._unknown((*key, kind), name, "measure", MEASURES)

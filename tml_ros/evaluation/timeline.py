@@ -5,11 +5,12 @@ micro-turn at a time, so that what comes in next can depend on it. It judges not
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tml_ros.evaluation import fdb
 from tml_ros.evaluation.fdb import Word
 from tml_ros.evaluation.room import RoomTurn
 from tml_ros.records import (
@@ -39,6 +40,7 @@ _VOICE_LEVEL = 0.002  # what the synthesisers of this package take for silence e
 _SOUND_LEVEL = 0.004
 _MODEL_GAP_S = 0.5  # Full-Duplex-Bench v1.5: gaps of the model's voice that are none
 _TURN_S = MICRO_TURN_NS / 1e9
+_FEWEST_ALIKE = 2  # words by which an utterance is known to go on with another one
 
 
 @dataclass(slots=True)
@@ -60,6 +62,11 @@ class Utterance:
     interrupted: bool = False
     audio: list[NDArray[np.float32]] = field(default_factory=list)
     track: list[tuple[int, float]] = field(default_factory=list)
+
+    @property
+    def heard(self) -> str:
+        """Its words as far as they were heard."""
+        return " ".join(word.text for word in self.words())
 
     @property
     def start_s(self) -> float | None:
@@ -141,11 +148,33 @@ class Timeline:
         """Return all that the robot was heard to say, in order."""
         return sorted((word for one in self.utterances for word in one.words()), key=lambda word: word.start_s)
 
+    def told(self) -> list[fdb.Utterance]:
+        """Return what was heard of every utterance, as the behaviours of Full-Duplex-Bench v1.5 are judged by.
+
+        An utterance that goes on with the clause in which one before it was cut shows what that one meant to say.
+        """
+        told: list[fdb.Utterance] = []
+        for _, one in self.spoken():
+            words = one.words()
+            for number, before in enumerate(told):
+                rest = _rest(before.text.split(), one.text.split()) if before.is_cut else None
+                if rest is not None:
+                    told[number] = replace(before, text=" ".join([before.text, *rest]))
+            told.append(fdb.Utterance(one.text, words[0].start_s, words[-1].end_s, one.interrupted))
+        return told
+
     def times(self, event: str) -> list[float]:
-        """Return when something happened so far: one of ``EVENTS``, or ``NAME.start`` or ``NAME.end`` of an input."""
+        """Return when something happened so far: one of ``EVENTS``, ``start``, or ``NAME.start`` or ``NAME.end`` of an input.
+
+        The name of an input alone means its end.
+        """
+        if event in self.inputs:
+            return [self.inputs[event][1]]
         name, _, side = event.rpartition(".")
         if side in ("start", "end") and name:
             return [self.inputs[name][side == "end"]] if name in self.inputs else []
+        if event == "start":
+            return [0.0]
         if event == "robot_speaks":
             return [one.start_s for one in self.segments]
         if event == "robot_stops":
@@ -156,7 +185,7 @@ class Timeline:
             "task": self.tasks,
             "heard": self.heard,
         }
-        return [at_s for at_s, _ in found[event]]
+        return [at_s for at_s, _ in found.get(event, ())]
 
     def add(self, turn: RoomTurn) -> None:
         """Take in a micro-turn of the room."""
@@ -225,3 +254,11 @@ class Timeline:
             at_s = one.start_s
             if at_s is not None:
                 yield at_s, one
+
+
+def _rest(cut: Sequence[str], later: Sequence[str]) -> Sequence[str] | None:
+    """Return what words add to those before, whose end they begin with; None if they do not."""
+    for size in range(min(len(cut), len(later)), _FEWEST_ALIKE - 1, -1):
+        if list(cut[-size:]) == list(later[:size]):
+            return later[size:]
+    return None
