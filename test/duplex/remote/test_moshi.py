@@ -161,6 +161,19 @@ def test_oldest_sound_is_left_out_and_counted_when_the_server_sends_too_much(tal
     assert talk.counters["skipped_samples"] == 7 * 3_200
 
 
+def test_utterance_ends_when_the_sound_stays_away(talk, turn):
+    sender = MoshiTalk(MoshiConfig(), Address.of("moshi", "ws://localhost:1", "", ""))
+    for number in range(3):
+        sender.hear(turn(number, tone(0.2)))
+    for packet in (b"\x00", b"\x02 hi", *sender.outbox):
+        talk.take(packet)
+    outputs = [talk.say(turn(number)) for number in range(8)]
+    assert [output.floor for output in outputs] == [Floor.SPEAK] * 5 + [Floor.LISTEN] * 3
+    assert [bool(output.speech) for output in outputs] == [True] * 2 + [False] * 3 + [True] + [False] * 2
+    assert outputs[5].speech[0].last and talk.counters["starved_windows"] == 6
+    assert " ".join(output.speech[0].text for output in outputs if output.speech).strip() == "hi"
+
+
 def test_text_is_counted_when_somebody_types_to_a_model_that_only_listens(talk, turn):
     talk.hear(turn(0, texts=(TextInput(0, "hello"),)))
     assert talk.counters["ignored_texts"] == 1

@@ -148,6 +148,8 @@ class MoshiTalk:
         if self._quiet_blocks is None:
             return MicroTurnOutput()
         is_last = self._quiet_blocks > _PAUSE_BLOCKS
+        if block is None and not is_last:
+            return MicroTurnOutput(Floor.SPEAK)
         audio = np.zeros(0, np.float32) if block is None or is_last else block
         words = self._words.take(self._taken, ends=is_last)
         self._quiet_blocks = None if is_last else self._quiet_blocks
