@@ -62,10 +62,13 @@ class BagCheck:
         """
         from tml_ros.errors import TmlError
 
+        result = None
         try:
             result, why = self._play(bag, golden, params, model, ignore)
         except TmlError as err:
-            pytest.fail(f"{bag}: {err}", pytrace=False)
+            why = str(err)
+        if result is None:
+            pytest.fail(f"{bag}: {why}", pytrace=False)
         if why:
             pytest.fail(f"{bag} does not give what was expected: {why}", pytrace=False)
         return result
