@@ -141,6 +141,8 @@ def test_markdown_is_plain_tables_when_names_are_hostile(run):
     assert "| `turn_taking_tor`, high is better | 100.0 % (3 of 3) | 100.0 % (3 of 3) |" in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert all(line.count("|") - line.count("\\|") >= 4 for line in rows)
+    assert "- `turn_taking_latency_s` at most 0.1: missed by cascade\n" in text
+    assert "- `turn_taking_tor` at least 0.5: met by cascade\n" in text
     assert "No measure differs." in text
 
 

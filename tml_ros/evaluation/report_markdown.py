@@ -54,19 +54,28 @@ def _unusable(outcome: Outcome) -> dict[str, str]:
 
 
 def _suite(outcome: Outcome, suite: Suite) -> list[str]:
-    wanted = [f"{one.measure} {limit_text(one)}" for one in suite.thresholds]
-    missed = [
-        f"missed by `{_plain(one.model)}`: {one.measure} {one.limit}"
-        for one in outcome.rulings
-        if one.suite == suite.name and not one.met
-    ]
     return [
         f"## {_plain(suite.name)}\n",
         f"{_plain(suite.title)}; {len(suite.scenarios)} scenarios.\n",
         _table(outcome, suite.name),
-        *([f"Wanted: {'; '.join(wanted)}.\n"] if wanted else []),
-        *([f"**{'; '.join(missed)}.**\n"] if missed else []),
+        _wanted(outcome, suite),
     ]
+
+
+def _wanted(outcome: Outcome, suite: Suite) -> str:
+    """Return each threshold with the judged models that meet it and those that do not."""
+    unusable = _unusable(outcome)
+    lines = []
+    for threshold in suite.thresholds:
+        held: dict[bool, list[str]] = {True: [], False: []}
+        for one in outcome.rulings:
+            if (one.suite, one.measure, one.limit) == (suite.name, threshold.measure, limit_text(threshold)):
+                held[one.met] += [] if one.model in unusable else [_plain(one.model)]
+        verdicts = [
+            f"{word} by {', '.join(held[met])}" for met, word in ((True, "met"), (False, "missed")) if held[met]
+        ]
+        lines.append(f"- `{threshold.measure}` {limit_text(threshold)}: {'; '.join(verdicts) or 'nobody is judged'}\n")
+    return "".join(lines)
 
 
 def _table(outcome: Outcome, suite: str) -> str:
