@@ -6,6 +6,7 @@ import pytest
 
 from tml_ros.errors import ConfigError, SceneError
 from tml_ros.evaluation.generator import GENERATORS, generate
+from tml_ros.evaluation.matchers import MATCHERS
 from tml_ros.evaluation.scenario import Scenario, Suite, Threshold, find_suite, load_suite, shipped_suites
 
 GOOD = """\
@@ -181,3 +182,11 @@ def test_threshold_is_missed_when_nothing_was_measured():
     assert not Threshold("stop_latency_s", at_most=0.5).is_met(0.6)
     assert Threshold("stopped", at_least=0.5, model="cascade*").concerns("cascade fast")
     assert not Threshold("stopped", at_least=0.5, model="cascade*").concerns("native")
+
+
+def test_page_explains_every_kind_and_its_example_loads(tmp_path, repository):
+    page = (repository / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    example = page.split("```yaml\n")[1].split("```")[0]
+    assert load(tmp_path, example).scenarios[0].name == "cuts_in"
+    missing = [name for name in (*MATCHERS, *GENERATORS, *shipped_suites()) if f"`{name}" not in page]
+    assert not missing

@@ -123,7 +123,7 @@ def pauses(parts: Parts) -> Iterator[dict[str, Any]]:
             say("first", first, voice, parts.place_s()),
             say("rest", rest, voice, send_after={"event": "first.end", "delay_s": pause_s}),
         ]
-        expect = [
+        expect: list[dict[str, Any]] = [
             {
                 "name": "waits in the pause",
                 "takeover": True,
@@ -186,7 +186,7 @@ def _goes_on(parts: Parts, sound: dict[str, Any], text: str, voice: str, measure
     """Return a robot that talks at length, and a sound over it that is no bid."""
     asked, more = monologue()
     sound["send_after"] = {"event": "robot_speaks", "delay_s": parts.between(3.0, 6.0)}
-    expect = [
+    expect: list[dict[str, Any]] = [
         {
             "name": "is not stopped",
             "stops": True,
@@ -209,7 +209,7 @@ def long_turns(parts: Parts) -> Iterator[dict[str, Any]]:
             say("first", first, voice, parts.place_s()),
             say("rest", rest, voice, send_after={"event": "first.end", "delay_s": parts.between(0.35, 0.6)}),
         ]
-        expect = [
+        expect: list[dict[str, Any]] = [
             {"name": "leaves the turn", "listens": True, "after": "rest", "between": [-12.0, 0.0]},
             {"name": "proposes nothing", "speaks": True, "after": "rest", "within_ms": 2500, "times": [0, 1]},
         ]

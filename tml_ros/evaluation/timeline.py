@@ -164,9 +164,9 @@ class Timeline:
         return told
 
     def times(self, event: str) -> list[float]:
-        """Return when something happened so far: one of ``EVENTS``, ``start``, or ``NAME.start`` or ``NAME.end`` of an input.
+        """Return when something happened so far.
 
-        The name of an input alone means its end.
+        event: ``start``, one of ``EVENTS``, or ``NAME.start`` or ``NAME.end`` of an input; ``NAME`` alone is its end.
         """
         if event in self.inputs:
             return [self.inputs[event][1]]
