@@ -25,8 +25,8 @@ __all__ = [
 
 _STOP = "__intent_stop_activity__"
 _TIMERS = (
-    ("remind me to breathe every four seconds", "breathe", 4.0, 3),
-    ("remind me to stir every three seconds", "stir", 3.0, 4),
+    ("remind me to breathe every five seconds", "breathe", 5.0, 3),
+    ("remind me to stir every six seconds", "stir", 6.0, 2),
     ("remind me to check the pump in eight seconds", "pump", 8.0, 1),
     ("remind me to close the valve in six seconds", "valve", 6.0, 1),
     ("set a timer for five seconds", "time is up", 5.0, 1),
@@ -34,6 +34,7 @@ _TIMERS = (
     ("tell me in seven seconds", "time is up", 7.0, 1),
     ("remind me to look at the screen every five seconds", "look at the screen", 5.0, 2),
 )
+_REMINDER_TOLERANCE_S = 2.2  # less than half the shortest time between two, and more than twice a late answer
 _ELAPSED = ("how long has it been", "how long have we been talking", "how much time has passed")
 _AMOUNTS = (
     ("go forward {} meters", "__intent_move_by__", "forward", "distance_m", (3, 5, 8, 12)),
@@ -137,7 +138,7 @@ def timers(parts: Parts) -> Iterator[dict[str, Any]]:
     for _, (text, like, every_s, rounds) in parts.pairs(_TIMERS, 10):
         asked = {"name": "asked", "text": text, "at_s": parts.place_s(0.4)}
         due_s = [number * every_s for number in range(1, rounds + 1)]
-        words = {"like": f"^(remember|your).*{like}", "due_s": due_s, "tolerance_s": 1.4}
+        words = {"like": f"^(remember|your).*{like}", "due_s": due_s, "tolerance_s": _REMINDER_TOLERANCE_S}
         item = {"on_time": words, "after": "asked", "group": "reminders"}
         expect = [{"name": "reminds in time", **item, "hit": "time_accuracy", "jitter": "reminder_jitter_s"}]
         yield scenario(parts, text, rounds * every_s + min(every_s - 0.2, 3.0), [asked], expect)
