@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tml_ros.clock import ManualClock
 from tml_ros.duplex.protocol import DuplexModel, DuplexStream, SessionInfo
 from tml_ros.evaluation.room import ClosedRoom, RoomConfig
 from tml_ros.evaluation.scenario import Fault
 from tml_ros.records import (
+    MICRO_TURN_NS,
     SAMPLE_RATE_HZ,
     AudioChunk,
     MicroTurn,
@@ -28,7 +30,9 @@ from tml_ros.wire import Published
 __all__ = ["FaultyRoom", "Watched"]
 
 _CHUNK = SAMPLE_RATE_HZ // 50
-_CHUNK_NS = 20_000_000
+_CHUNK_S = 0.02
+_TURN_S = MICRO_TURN_NS / 1e9
+_ROUNDING_S = 1e-9
 _EVERY = 3  # of the chunks that a late microphone delivers, one in three is late
 
 
@@ -65,14 +69,14 @@ class FaultyRoom(ClosedRoom):
         self._first_chunk = 0
 
     def _work(self, turn: MicroTurn, images: Sequence[StampedImage]) -> tuple[Published, ...]:
-        start_s = self.now_s - 0.2
-        moved_ns = round(
-            sum(one.amount for one in self._faults if one.kind == "clock_jump_s" and one.at_s <= start_s) * 1e9
-        )
+        start_s = self.now_s - _TURN_S
         self._engine.is_muted = self._is_on("mute", start_s)
         if any(one.kind == "restart" and start_s <= one.at_s < self.now_s for one in self._faults):
             self._stream, self._first_chunk = self._stream + 1, self._chunks
-        self._deliver(turn, images, start_s, moved_ns)
+        jumps = (one.amount for one in self._faults if one.kind == "clock_jump_s" and one.at_s <= start_s)
+        turn, images = _moved(turn, () if self._is_on("blind", start_s) else images, round(sum(jumps) * 1e9))
+        self._deliver(turn, images)
+        self._deliver_microphone(turn, start_s)
         if any(one.kind == "stall_s" and one.at_s <= start_s < one.at_s + one.amount for one in self._faults):
             return ()
         records: list[Published] = []
@@ -82,29 +86,30 @@ class FaultyRoom(ClosedRoom):
             records += self._engine.process(window, len(self._windows)).records
         return tuple(records)
 
-    def _deliver(self, turn: MicroTurn, images: Sequence[StampedImage], start_s: float, moved_ns: int) -> None:
-        """Give the assembler what has arrived by the end of a micro-turn, in the order of its stamps."""
-        end_s = self.now_s
+    def _deliver(self, turn: MicroTurn, images: Sequence[StampedImage]) -> None:
+        """Give the assembler what comes in besides the microphone; the windows close by that."""
+        for number in range(len(turn.reference) // _CHUNK if turn.reference is not None else 0):
+            self._windows.extend(self._assembler.add_reference(_reference(turn, number)))
+        for image in images:
+            self._windows.extend(self._assembler.add_image(image))
+        for text in turn.texts:
+            self._assembler.add_text(text)
+        if turn.playback is not None:
+            self._assembler.add_playback(turn.playback)
+
+    def _deliver_microphone(self, turn: MicroTurn, start_s: float) -> None:
+        """Give the assembler the sound that has arrived by the end of a micro-turn, in the order of its stamps."""
         for number in range(len(turn.audio) // _CHUNK):
-            at_s = start_s + number * _CHUNK / SAMPLE_RATE_HZ
+            at_s = start_s + number * _CHUNK_S
             late_s = self._fate(at_s)
             if late_s is not None:
-                chunk = self._chunk(turn.audio, number, turn.start_ns + moved_ns, f"microphone{self._stream}")
-                self._on_its_way.append(_OnItsWay(at_s + 0.02 + late_s, chunk))
+                self._on_its_way.append(_OnItsWay(at_s + _CHUNK_S + late_s, self._chunk(turn, number)))
             self._chunks += 1
-        if turn.reference is not None:
-            for number in range(len(turn.reference) // _CHUNK):
-                self._take(self._assembler.add_reference(self._reference(turn, number, moved_ns)))
-        for image in () if self._is_on("blind", start_s) else images:
-            self._take(self._assembler.add_image(replace(image, stamp_ns=image.stamp_ns + moved_ns)))
-        for text in turn.texts:
-            self._assembler.add_text(replace(text, stamp_ns=text.stamp_ns + moved_ns))
-        if turn.playback is not None:
-            self._assembler.add_playback(replace(turn.playback, stamp_ns=turn.playback.stamp_ns + moved_ns))
-        ready = [one for one in self._on_its_way if one.arrives_s <= end_s + self._lateness_s + 1e-9]
-        self._on_its_way = [one for one in self._on_its_way if one not in ready]
-        for one in sorted(ready, key=lambda one: one.chunk.stamp_ns):
-            self._take(self._assembler.add_audio(one.chunk))
+        until_s = self.now_s + self._lateness_s + _ROUNDING_S
+        ready = [one.chunk for one in self._on_its_way if one.arrives_s <= until_s]
+        self._on_its_way = [one for one in self._on_its_way if one.arrives_s > until_s]
+        for chunk in sorted(ready, key=lambda chunk: chunk.stamp_ns):
+            self._windows.extend(self._assembler.add_audio(chunk))
 
     def _fate(self, at_s: float) -> float | None:
         """Return by how much a chunk comes late, None if it never comes."""
@@ -117,23 +122,32 @@ class FaultyRoom(ClosedRoom):
                 return one.amount / 1e3
         return 0.0
 
-    def _chunk(self, sound: np.ndarray, number: int, start_ns: int, stream: str) -> AudioChunk:
-        data = sound[number * _CHUNK : (number + 1) * _CHUNK].astype("<f4").tobytes()
+    def _chunk(self, turn: MicroTurn, number: int) -> AudioChunk:
         first = (self._chunks - self._first_chunk) * _CHUNK
-        return AudioChunk(start_ns + number * _CHUNK_NS, stream, first, SAMPLE_RATE_HZ, 1, "F32LE", data)
-
-    def _reference(self, turn: MicroTurn, number: int, moved_ns: int) -> AudioChunk:
-        assert turn.reference is not None
-        data = turn.reference[number * _CHUNK : (number + 1) * _CHUNK].astype("<f4").tobytes()
-        first = turn.index * len(turn.audio) + number * _CHUNK
-        stamp_ns = turn.start_ns + moved_ns + number * _CHUNK_NS
-        return AudioChunk(stamp_ns, "loudspeaker", first, SAMPLE_RATE_HZ, 1, "F32LE", data)
-
-    def _take(self, windows: list[ClosedWindow]) -> None:
-        self._windows.extend(windows)
+        return _cut(turn.audio, number, turn.start_ns, f"microphone{self._stream}", first)
 
     def _is_on(self, kind: str, at_s: float) -> bool:
         return any(one.kind == kind and one.at_s <= at_s < one.until_s for one in self._faults)
+
+
+def _reference(turn: MicroTurn, number: int) -> AudioChunk:
+    assert turn.reference is not None
+    first = turn.index * len(turn.audio) + number * _CHUNK
+    return _cut(turn.reference, number, turn.start_ns, "loudspeaker", first)
+
+
+def _cut(sound: NDArray[np.float32], number: int, start_ns: int, stream: str, first: int) -> AudioChunk:
+    """Return a chunk of a micro-turn's sound, as a device would deliver it."""
+    data = sound[number * _CHUNK : (number + 1) * _CHUNK].astype("<f4").tobytes()
+    return AudioChunk(start_ns + round(number * _CHUNK_S * 1e9), stream, first, SAMPLE_RATE_HZ, 1, "F32LE", data)
+
+
+def _moved(turn: MicroTurn, images: Sequence[StampedImage], by_ns: int) -> tuple[MicroTurn, tuple[StampedImage, ...]]:
+    """Move every stamp of what comes in."""
+    playback = turn.playback and replace(turn.playback, stamp_ns=turn.playback.stamp_ns + by_ns)
+    texts = tuple(replace(text, stamp_ns=text.stamp_ns + by_ns) for text in turn.texts)
+    moved = replace(turn, start_ns=turn.start_ns + by_ns, end_ns=turn.end_ns + by_ns, texts=texts, playback=playback)
+    return moved, tuple(replace(image, stamp_ns=image.stamp_ns + by_ns) for image in images)
 
 
 class Watched:
@@ -161,7 +175,7 @@ class Watched:
     def is_to_crash(self) -> bool:
         """Count a micro-turn; tell whether the model is to break in it."""
         self._turns += 1
-        if self._crashes and self._turns * 0.2 > self._crashes[0]:
+        if self._crashes and self._turns * _TURN_S > self._crashes[0]:
             self._crashes.pop(0)
             return True
         return False
