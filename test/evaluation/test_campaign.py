@@ -151,6 +151,7 @@ def test_campaign_is_refused_when_something_is_there_twice(suite):
 def test_names_are_taken_once_and_all_stands_for_every_one_when_picked():
     assert pick_suites(["time", "all"], {"time": 1, "cues": 2}) == ["time", "cues"]
     assert pick_suites(["own.yaml"], {"time": 1}) == ["own.yaml"]
+    assert pick_models(["all"], ["silence", "native", "cascade", "echo"]) == ["cascade", "native"]
     assert pick_models(["silence", "all"], ["cascade", "silence"]) == ["silence", "cascade"]
     with pytest.raises(ConfigError, match="did you mean 'cascade'"):
         pick_models(["cascad"], ["cascade", "silence"])

@@ -195,13 +195,16 @@ def pick_suites(names: Sequence[str], shipped: Mapping[str, Any]) -> list[str]:
 
 
 def pick_models(names: Sequence[str], available: Iterable[str]) -> list[str]:
-    """Return the models that were named, ``all`` standing for every registered one; each once, in order.
+    """Return the models that were named, each once, in order.
+
+    ``all`` stands for every registered one but the baselines, which stand beside them.
 
     Raises:
         ConfigError: one is not registered.
     """
     known = sorted(available)
-    found = [one for name in names for one in (known if name == "all" else [name])]
+    every = [name for name in known if name not in BASELINES]
+    found = [one for name in names for one in (every if name == "all" else [name])]
     for name in found:
         if name not in known:
             raise ConfigError(f"no model named {name!r}{nearest_name(name, known)}; known: {', '.join(known)}")
