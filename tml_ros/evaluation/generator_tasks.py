@@ -35,6 +35,7 @@ _TIMERS = (
     ("remind me to look at the screen every five seconds", "look at the screen", 5.0, 2),
 )
 _REMINDER_TOLERANCE_S = 2.2  # less than half the shortest time between two, and more than twice a late answer
+_LAST_S = 4.6  # for the last reminder to be heard to its end, and less than the next one would take
 _ELAPSED = ("how long has it been", "how long have we been talking", "how much time has passed")
 _AMOUNTS = (
     ("go forward {} meters", "__intent_move_by__", "forward", "distance_m", (3, 5, 8, 12)),
@@ -141,7 +142,7 @@ def timers(parts: Parts) -> Iterator[dict[str, Any]]:
         words = {"like": f"^(remember|your).*{like}", "due_s": due_s, "tolerance_s": _REMINDER_TOLERANCE_S}
         item = {"on_time": words, "after": "asked", "group": "reminders"}
         expect = [{"name": "reminds in time", **item, "hit": "time_accuracy", "jitter": "reminder_jitter_s"}]
-        yield scenario(parts, text, rounds * every_s + min(every_s - 0.2, 3.0), [asked], expect)
+        yield scenario(parts, text, rounds * every_s + _LAST_S, [asked], expect)
 
 
 def elapsed(parts: Parts) -> Iterator[dict[str, Any]]:
@@ -153,7 +154,7 @@ def elapsed(parts: Parts) -> Iterator[dict[str, Any]]:
         )
         answer = {
             "name": "knows the time",
-            "said_number": {"elapsed_since": "start", "tolerance": 1.2},
+            "said_number": {"elapsed_since": "start", "tolerance": 1.0},
             "after": "question",
             "within_ms": 3000,
             "hit": "time_accuracy",

@@ -75,8 +75,8 @@ def _said_words(timeline: Timeline, wanted: Mapping[str, Any], window: Window) -
 
 def _said_number(timeline: Timeline, wanted: Mapping[str, Any], window: Window) -> Iterator[Match]:
     since_s = next(iter(timeline.times(wanted.get("elapsed_since", "start"))), 0.0)
+    true = wanted.get("value", window.anchor_s - since_s)
     for at_s, one in in_window(timeline.spoken(), window):
-        true = wanted.get("value", at_s - since_s)
         numbers = [number for _, number in said_numbers(one.words())]
         if any(abs(number - true) <= wanted.get("tolerance", 0) for number in numbers):
             yield Match(at_s, repr(one.heard))
