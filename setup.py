@@ -44,7 +44,7 @@ setup(
     description="Full-duplex presence for robots: sound, sight and speech in 200 ms micro-turns.",
     license="Apache-2.0",
     packages=find_packages(str(ROOT), include=[NAME, f"{NAME}.*"]),
-    package_data={"tml_ros.replay": ["report_assets/*"]},
+    package_data={"tml_ros.evaluation": ["report_assets/*"], "tml_ros.replay": ["report_assets/*"]},
     data_files=data_files(),
     python_requires=">=3.11",
     install_requires=[
@@ -73,7 +73,10 @@ setup(
         "text2num>=3.1",
     ],
     extras_require={
+        "moshi": ["sphn>=0.2.1", "websockets>=17.0"],
         "native": ["safetensors>=0.8", "tokenizers>=0.23", "torch>=2.13"],
+        "ray": ["ray>=2.50"],
+        "realtime": ["websockets>=17.0"],
         "sherpa": ["sherpa-onnx>=2.0"],
         "whisper": ["faster-whisper>=1.2"],
     },
@@ -86,6 +89,7 @@ setup(
             "audio_capture = tml_ros.nodes.audio_capture:main",
             "speech_player = tml_ros.nodes.speech_player:main",
         ],
+        "pytest11": ["tml_ros = tml_ros.pytest_plugin"],
         "tml_ros.background_models": [
             "offline = tml_ros.background.offline.model:OfflineModel",
             "openai = tml_ros.background.openai.model:OpenAIModel",
@@ -94,7 +98,10 @@ setup(
         "tml_ros.duplex_models": [
             "always_talk = tml_ros.duplex.baselines:AlwaysTalkModel",
             "cascade = tml_ros.duplex.cascade.model:CascadeModel",
+            "echo = tml_ros.duplex.baselines:EchoModel",
+            "moshi = tml_ros.duplex.remote.moshi:MoshiModel",
             "native = tml_ros.duplex.native.model:NativeModel",
+            "realtime = tml_ros.duplex.remote.realtime:RealtimeModel",
             "silence = tml_ros.duplex.baselines:SilenceModel",
         ],
     },

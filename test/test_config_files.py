@@ -40,7 +40,9 @@ def shipped(node: str) -> dict[str, Parameter]:
     parameters = pytest.importorskip("tml_ros.nodes.parameters", reason="nodes need ROS 2", exc_type=ImportError)
     own = declarations(parameters.NodeConfig)
     if node == "interaction":
-        return own | all_parameters(declarations(InteractionConfig)["model"].default) | model_parameters("native")
+        models = [model_parameters(name) for name in ("native", "moshi", "realtime")]
+        chosen = own | all_parameters(declarations(InteractionConfig)["model"].default)
+        return chosen | dict(pair for one in models for pair in one.items())
     if node in DEVICES:
         return own | declarations(DEVICES[node])
     backends = [backend_parameters(name) for name in ("offline", "openai", "scripted")]

@@ -12,9 +12,10 @@ LEVELS = [
     {"windowing", "bags", "speech", "background", "safety", "devices"},
     {"duplex"},
     {"session"},
-    {"evaluation", "replay", "training"},
+    {"replay", "training"},
+    {"evaluation"},
     {"nodes"},
-    {"cli"},
+    {"cli", "pytest_plugin"},
 ]
 ROS = {"rclpy", "launch", "launch_ros", "builtin_interfaces", "rosgraph_msgs", "ament_index_python", "cv_bridge"}
 TORCH_HOMES = ("duplex/native/", "training/")

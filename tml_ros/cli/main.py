@@ -37,6 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_demo(commands)
     _add_replay(commands)
+    _add_golden(commands)
+    _add_eval(commands)
     _add_bag(commands)
     _add_checkpoint(commands)
     _add_bench(commands)
@@ -68,29 +70,89 @@ def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def _add_replay(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     replay = commands.add_parser("replay", help="run a bag through a model offline: the same bag, the same answers")
-    replay.add_argument("bag", type=Path)
-    replay.add_argument("--model", help="duplex model (default: cascade)")
-    replay.add_argument("--params", type=Path, help="ROS parameter file, as for the interaction node")
+    _add_bag_options(replay)
     replay.add_argument(
         "--out", type=Path, help="folder for the published records (a bag), report.html and result.json"
     )
     replay.add_argument("--paced", action="store_true", help="play at the speed of life and count compute in latencies")
     replay.add_argument(
+        "--expect",
+        type=Path,
+        metavar="GOLDEN",
+        help="show the first micro-turn that is not as in this file of `tml golden`, and end with 1 if there is one; "
+        "what other options do not say is as it was for that file",
+    )
+    replay.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="FIELD",
+        help="a field that may differ from GOLDEN, such as sound or digest on another machine",
+    )
+    replay.add_argument("--json", action="store_true", help="print JSON only")
+    replay.set_defaults(run=_run_replay)
+
+
+def _add_golden(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    golden = commands.add_parser("golden", help="write down what a bag gives, for `tml replay --expect` and for pytest")
+    _add_bag_options(golden)
+    golden.add_argument("--out", type=Path, help="file (default: BAG.golden.jsonl beside the bag)")
+    golden.add_argument("--json", action="store_true", help="print JSON only")
+    golden.set_defaults(run=_run_golden)
+
+
+def _add_eval(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    evaluation = commands.add_parser("eval", help="run suites of scenarios with any models, side by side")
+    evaluation.add_argument("suites", nargs="+", metavar="SUITE", help="name of a shipped suite, a file, or all")
+    evaluation.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        help="duplex model, or all; may come several times (default: cascade)",
+    )
+    evaluation.add_argument(
+        "--out",
+        type=Path,
+        default=Path("tml_eval"),
+        help="folder for verdicts, frames and report; an evaluation that is there is replaced (default: tml_eval)",
+    )
+    evaluation.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    evaluation.add_argument("--resume", action="store_true", help="go on where a run in OUT was ended")
+    evaluation.add_argument("--data", type=Path, metavar="DIR", help="folder with recordings of people, for real clips")
+    evaluation.add_argument("--against", type=Path, metavar="OLD_RUN", help="compare with the verdicts in this folder")
+    evaluation.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="processes of this machine, or a Ray cluster: the one at RAY_ADDRESS, otherwise one of its own",
+    )
+    evaluation.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter, as cascade.vad_on=0.6"
+    )
+    evaluation.add_argument("--no-baselines", action="store_true", help="leave out silence, always_talk and echo")
+    evaluation.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables there, as Markdown")
+    evaluation.add_argument("--json", action="store_true", help="print JSON only")
+    evaluation.set_defaults(run=_run_eval)
+
+
+def _add_bag_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says which bag is played, and how."""
+    parser.add_argument("bag", type=Path)
+    parser.add_argument("--model", help="duplex model (default: cascade)")
+    parser.add_argument("--params", type=Path, help="ROS parameter file, as for the interaction node")
+    parser.add_argument(
         "--topic",
         action="append",
         default=[],
         metavar="INPUT=TOPIC",
         help="which topic feeds an input, such as audio/in=/robot/mic (default: found by name and type)",
     )
-    replay.add_argument(
+    parser.add_argument(
         "--background",
         choices=("auto", "recorded", "offline", "none"),
-        default="auto",
         help="who works on delegated tasks: what the bag recorded of them, the documents and plans of the example lab, "
-        "or nobody (auto: recorded where the bag has it, otherwise offline)",
+        "or nobody (default: auto, which is recorded where the bag has it, otherwise offline)",
     )
-    replay.add_argument("--json", action="store_true", help="print JSON only")
-    replay.set_defaults(run=_run_replay)
 
 
 def _add_bag(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -176,6 +238,18 @@ def _run_replay(options: argparse.Namespace) -> int:
     from tml_ros.cli.replay import run_replay
 
     return run_replay(options)
+
+
+def _run_golden(options: argparse.Namespace) -> int:
+    from tml_ros.cli.golden import run_golden
+
+    return run_golden(options)
+
+
+def _run_eval(options: argparse.Namespace) -> int:
+    from tml_ros.cli.evaluate import evaluate
+
+    return evaluate(options)
 
 
 def _run_bag_make(options: argparse.Namespace) -> int:

@@ -1,60 +1,82 @@
-"""``tml replay``: a bag through a model, offline."""
+"""``tml replay``: a bag through a model, offline, and whether it gives what it gave before."""
 
 import argparse
 import json
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tml_ros.config import load_parameter_file
 from tml_ros.errors import ConfigError, nearest_name
+from tml_ros.replay.golden import Golden, compare, make_golden, read_golden
 from tml_ros.replay.report import write_report
-from tml_ros.replay.run import ReplayOptions, ReplayResult, replay
+from tml_ros.replay.run import ReplayOptions, ReplayResult, read_values, replay
 from tml_ros.replay.runlog import RunLog
 from tml_ros.wire import INPUT_TYPES
 
-__all__ = ["run_replay"]
+__all__ = ["chosen_options", "progress_of", "run_replay"]
 
 
 def run_replay(options: argparse.Namespace) -> int:
-    """Replay, show what was heard and said, and end with one line of JSON."""
+    """Replay, show what was heard and said, and end with one line of JSON; 1 when it is not what was expected."""
     console = Console(quiet=options.json)
-    chosen = ReplayOptions(
-        values=_values(options.params, options.model),
-        topics=_topics(options.topic),
-        paced=options.paced,
-        out=options.out,
-        pictures=options.out is not None,
-        background=options.background,
+    if options.ignore and options.expect is None:
+        raise ConfigError(f"--ignore {options.ignore[0]} is for a comparison; give --expect GOLDEN, too")
+    golden = read_golden(options.expect) if options.expect else None
+    compare((), (), options.ignore)  # refuses an unknown field before the bag is played
+    chosen = replace(
+        chosen_options(options, golden), paced=options.paced, out=options.out, pictures=options.out is not None
     )
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-    )
-    with progress if not options.json else nullcontext():
-        on_turn = _progress_callback(progress, options.bag) if not options.json else None
-        result = replay(options.bag, chosen, on_turn)
+    with progress_of(options.bag, console) as on_turn:
+        if golden is None:
+            result = replay(options.bag, chosen, on_turn)
+        else:
+            got, result = make_golden(options.bag, chosen, on_turn)
     if options.out is not None:
         _write_out(options.out, options.bag, result)
     _show(console, result)
-    print(json.dumps(result.as_dict(), sort_keys=True))
-    return 0
+    if golden is None:
+        print(json.dumps(result.as_dict(), sort_keys=True))
+        return 0
+    difference = compare(golden.turns, got.turns, options.ignore)
+    verdict = f"[green]as expected by[/green] {escape(str(options.expect))}"
+    console.print(escape(str(difference)) if difference else verdict, soft_wrap=True)
+    expectation = {"met": difference is None, "first": difference.as_dict() if difference else None}
+    print(json.dumps(result.as_dict() | {"expectation": expectation}, sort_keys=True))
+    return 1 if difference else 0
 
 
-def _values(path: Path | None, model: str | None) -> dict[str, Any]:
-    values = load_parameter_file(path, "interaction") if path else {}
-    for name in ("autostart", "use_sim_time"):
-        values.pop(name, None)
-    return values | ({"model": model} if model else {})
+def chosen_options(options: argparse.Namespace, golden: Golden | None = None) -> ReplayOptions:
+    """Return how to play; what the command line does not say is as it was for the golden file, if there is one.
+
+    Raises:
+        ConfigError: the parameter file or a topic is wrong.
+    """
+    before = golden.options if golden else ReplayOptions()
+    values = dict(before.values) if options.params is None else read_values(options.params)
+    values |= {"model": options.model} if options.model else {}
+    return ReplayOptions(
+        values=values,
+        topics=_topics(options.topic) or before.topics,
+        background=options.background or before.background,
+    )
+
+
+@contextmanager
+def progress_of(bag: Path, console: Console) -> Iterator[Callable[[RunLog, float], None] | None]:
+    """Show how much of a bag is done; give what ``replay`` is to call, None where nothing is shown."""
+    if console.quiet:
+        yield None
+        return
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %")
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+        task = progress.add_task(f"replaying {bag.name}", total=1.0)
+        yield lambda log, share: progress.update(task, completed=share)
 
 
 def _topics(pairs: list[str]) -> dict[str, str]:
@@ -68,11 +90,6 @@ def _topics(pairs: list[str]) -> dict[str, str]:
             )
         chosen[name] = topic
     return chosen
-
-
-def _progress_callback(progress: Progress, bag: Path) -> Callable[[RunLog, float], None]:
-    task = progress.add_task(f"replaying {bag.name}", total=1.0)
-    return lambda log, share: progress.update(task, completed=share)
 
 
 def _write_out(out: Path, bag: Path, result: ReplayResult) -> None:

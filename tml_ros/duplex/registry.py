@@ -15,8 +15,11 @@ MODELS = Registry(
     "duplex model",
     {
         "cascade": "tml_ros.duplex.cascade.model:CascadeModel",
+        "moshi": "tml_ros.duplex.remote.moshi:MoshiModel",
         "native": "tml_ros.duplex.native.model:NativeModel",
+        "realtime": "tml_ros.duplex.remote.realtime:RealtimeModel",
         "always_talk": "tml_ros.duplex.baselines:AlwaysTalkModel",
+        "echo": "tml_ros.duplex.baselines:EchoModel",
         "silence": "tml_ros.duplex.baselines:SilenceModel",
     },
 )

@@ -14,7 +14,7 @@ from tml_ros.intents.file import IntentsFile
 from tml_ros.intents.numbers import number_phrases, words_to_number
 from tml_ros.intents.phrases import Maybe, Node, Series, Slot, Word, match, parse_phrase, to_jsgf, walk
 from tml_ros.intents.templates import fill_data, fill_reply, placeholders
-from tml_ros.records import TimerDraft
+from tml_ros.records import AlertDraft, TimerDraft
 
 __all__ = ["Grammar", "Meaning", "normalise"]
 
@@ -28,8 +28,8 @@ _NOT_A_WORD = re.compile(r"[^a-z0-9']+")
 class Meaning:
     """What a text means. intent is empty for questions and small talk, answer names a question of the table.
 
-    delegate: task for the background model. replaces: it takes the place of the one before. withdraws: what was
-    delegated is no longer wanted.
+    alert: what the person reports. delegate: task for the background model. replaces: it takes the place of the one
+    before. withdraws: what was delegated is no longer wanted.
     """
 
     text: str
@@ -39,6 +39,7 @@ class Meaning:
     reply: str = ""
     answer: str = ""
     timer: TimerDraft | None = None
+    alert: AlertDraft | None = None
     delegate: str = ""
     replaces: bool = False
     withdraws: bool = False
@@ -139,7 +140,7 @@ class Grammar:
                 if slot.type not in self._file.slots:
                     hint = nearest_name(slot.type, self._file.slots)
                     raise ConfigError(f"rules.{index}: phrase {phrase!r}: no slot type {slot.type!r}{hint}")
-        for part in ("data", "reply", "timer", "delegate"):
+        for part in ("data", "reply", "timer", "alert", "delegate"):
             for name in placeholders(spec.get(part, "")):
                 if name not in said:
                     raise ConfigError(f"rules.{index}.{part}: no phrase has a slot {name!r}{nearest_name(name, said)}")
@@ -187,6 +188,7 @@ class Grammar:
             reply=fill_reply(spec.get("reply", ""), values),
             answer=spec.get("answer", ""),
             timer=_timer(spec["timer"], values) if "timer" in spec else None,
+            alert=_alert(spec["alert"], values) if "alert" in spec else None,
             delegate=fill_reply(spec.get("delegate", ""), values),
             withdraws=spec.get("withdraw", False),
         )
@@ -207,6 +209,11 @@ def _forms(name: str, spec: Mapping[str, Any], file: IntentsFile) -> tuple[tuple
         if any(isinstance(node, Slot) for node in walk(form)):
             raise ConfigError(f"{file.path}: slots.{name}: a slot's value cannot hold another slot; write its words")
     return forms
+
+
+def _alert(spec: Mapping[str, Any], values: Mapping[str, object]) -> AlertDraft:
+    category, description = (fill_reply(spec.get(part, ""), values) for part in ("category", "description"))
+    return AlertDraft(spec["rule"], description, spec.get("severity", 1), category)
 
 
 def _timer(spec: Mapping[str, Any], values: Mapping[str, object]) -> TimerDraft:

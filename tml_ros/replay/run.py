@@ -17,6 +17,7 @@ from tml_ros.background.inline import InlineBackground
 from tml_ros.background.recorded import RecordedBackground
 from tml_ros.bags import BagReader, BagWriter
 from tml_ros.clock import BagClock
+from tml_ros.config import load_parameter_file
 from tml_ros.errors import ConfigError
 from tml_ros.media.jpeg import thumbnail
 from tml_ros.records import MICRO_TURN_NS, DelegationEvent, MicroTurn, SpeechPiece
@@ -28,9 +29,20 @@ from tml_ros.session.ingest import Ingest
 from tml_ros.windowing import ClosedWindow, MicroTurnAssembler
 from tml_ros.wire import OUTPUT_TYPES, Digest, Published, published, to_tree
 
-__all__ = ["ReplayOptions", "ReplayResult", "replay"]
+__all__ = ["ReplayOptions", "ReplayResult", "read_values", "replay"]
 
 _THUMBNAIL_EVERY_NS = 1_000_000_000
+_OF_THE_NODE = ("autostart", "use_sim_time")
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """Read the interaction node's parameter file; what only a node has a use for is left out.
+
+    Raises:
+        ConfigError: the file is missing or wrong.
+    """
+    values = load_parameter_file(path, "interaction")
+    return {name: value for name, value in values.items() if name not in _OF_THE_NODE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +78,17 @@ class ReplayResult:
         return {"digest": self.digest, "model": self.model, "realtime_factor": round(factor, 2), **self.log.summary()}
 
 
-def replay(path: Path, options: ReplayOptions, on_turn: Callable[[RunLog, float], None] | None = None) -> ReplayResult:
+def replay(
+    path: Path,
+    options: ReplayOptions,
+    on_turn: Callable[[RunLog, float], None] | None = None,
+    on_records: Callable[[TurnRecords], None] | None = None,
+) -> ReplayResult:
     """Play one bag.
 
     Args:
         on_turn: called after every micro-turn with the log and the share of the bag that is done, 0 to 1.
+        on_records: called with every micro-turn and what is published of it.
 
     Raises:
         BagError: the bag is missing, damaged or holds neither sound nor pictures.
@@ -84,7 +102,7 @@ def replay(path: Path, options: ReplayOptions, on_turn: Callable[[RunLog, float]
         stack.callback(assembly.model.close)
         stack.callback(assembly.engine.close)
         writer = stack.enter_context(BagWriter(options.out / "bag")) if options.out else None
-        player = _Player(assembly, clock, options, writer)
+        player = _Player(assembly, clock, options, writer, on_records)
         began = time.monotonic()
         ingest = Ingest(MicroTurnAssembler(assembly.config.window), player.play, assembly.config.audio_input)
         info_topics = find_audio_info(reader.info, inputs)
@@ -129,13 +147,21 @@ def _share(now_ns: int, start_ns: int, end_ns: int) -> float:
 class _Player:
     """Runs closed windows one by one and gathers what they give."""
 
-    def __init__(self, assembly: Assembly, clock: BagClock, options: ReplayOptions, writer: BagWriter | None) -> None:
+    def __init__(
+        self,
+        assembly: Assembly,
+        clock: BagClock,
+        options: ReplayOptions,
+        writer: BagWriter | None,
+        on_records: Callable[[TurnRecords], None] | None,
+    ) -> None:
         self.log = RunLog(assembly.config.model)
         self.digest = Digest()
         self._engine = assembly.engine
         self._clock = clock
         self._options = options
         self._writer = writer
+        self._on_records = on_records
         self._origin: tuple[int, int] | None = None
         self._next_picture_ns = 0
         self._reported = 0
@@ -175,6 +201,8 @@ class _Player:
             if self._writer is not None:
                 self._writer.write(f"/tml/{topic}", type_name, tree, done.turn.end_ns)
             self.log.add(_delayed(record, delay_ns))
+        if self._on_records is not None:
+            self._on_records(done)
 
     def _add_picture(self, turn: MicroTurn) -> None:
         if turn.frames and turn.frames[-1].stamp_ns >= self._next_picture_ns:

@@ -16,7 +16,7 @@ import jsonschema
 from tml_ros.errors import SceneError, nearest_name
 from tml_ros.resources import find
 
-__all__ = ["check_schema"]
+__all__ = ["check_schema", "explain"]
 
 TYPES = {"array": "a list", "integer": "a whole number", "object": "a mapping", "string": "a text"}
 LIMITS = {
@@ -51,7 +51,7 @@ def check_schema(document: Any, source: str) -> None:
     if not errors:
         return
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    raise SceneError(f"{source}: {_key_path(errors[0])}: {_explain(errors[0])}{more}")
+    raise SceneError(f"{source}: {_key_path(errors[0])}: {explain(errors[0])}{more}")
 
 
 def _check_numbers(value: Any, source: str, key: str) -> None:
@@ -73,7 +73,7 @@ def _key_path(error: jsonschema.ValidationError) -> str:
     return "".join(parts).lstrip(".") or "top level"
 
 
-def _explain(error: jsonschema.ValidationError) -> str:
+def explain(error: jsonschema.ValidationError) -> str:
     """Say what was found and what is expected, with the nearest known key or value."""
     value: Any = error.instance
     limit: Any = error.validator_value

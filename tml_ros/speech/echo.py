@@ -129,17 +129,18 @@ class EchoCanceller:
         late = np.concatenate([self._late, linear])
         late, self._late = late[: len(audio)], late[len(audio) :]
         suppressed = self._module.run(linear, played)
-        return suppressed + self._shares(len(audio)) * (late - suppressed)
+        share = self._shares(len(audio))
+        return np.asarray(suppressed + share * (late - suppressed), np.float32)
 
     def _shares(self, count: int) -> NDArray[np.float32]:
         """Return how much goes past AEC3, [count]: from just before somebody else sounds until shortly after."""
         wanted = self._filter.near
-        shares = np.maximum.reduce([np.append(wanted[ahead:], np.zeros(ahead)) for ahead in range(_BEFORE + 1)])
-        before = self._share
-        for number in range(len(shares)):
-            self._share = shares[number] = max(shares[number], _FADE * self._share)
-        edges = np.arange(len(shares) + 1) * BLOCK_SAMPLES
-        return np.interp(np.arange(count), edges, np.append(before, shares)).astype(np.float32)
+        shares = [self._share]
+        for block in range(len(wanted)):
+            shares.append(max(float(wanted[block : block + _BEFORE + 1].max()), _FADE * shares[-1]))
+        self._share = shares[-1]
+        edges = np.arange(len(shares)) * BLOCK_SAMPLES
+        return np.asarray(np.interp(np.arange(count), edges, shares), np.float32)
 
 
 class _Webrtc:

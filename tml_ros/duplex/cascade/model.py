@@ -171,6 +171,7 @@ class _CascadeStream:
             delegations=reaction.delegations,
             withdraws=reaction.withdraws,
             timers=reaction.timers,
+            alerts=reaction.alerts,
         )
 
     def counters(self) -> dict[str, int]:
@@ -282,7 +283,7 @@ class _CascadeStream:
     def _floor(self, reaction: Reaction, turn: MicroTurn, *, is_playing: bool, is_told: bool) -> Floor:
         speaks = is_playing and not self._has_yielded
         is_stopped = any(draft.intent == "__intent_stop_activity__" for draft in reaction.intents)
-        if speaks and (is_told or is_stopped):  # the answer goes before what was being said
+        if speaks and (is_told or is_stopped or reaction.alerts):  # the answer goes before what was being said
             self._has_yielded, self._yielded_id = True, _spoken_id(turn)
             self._judge.forget()
             return Floor.YIELD

@@ -4,7 +4,7 @@ Text that was heard or typed is untrusted: only what the grammar covers has any 
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tml_ros.duplex.cascade.config import CascadeConfig
 from tml_ros.duplex.cascade.recognizer import Heard
@@ -12,6 +12,7 @@ from tml_ros.duplex.cascade.vision import Sight
 from tml_ros.intents.grammar import Grammar, Meaning
 from tml_ros.intents.numbers import number_to_words
 from tml_ros.records import (
+    AlertDraft,
     DelegationDraft,
     IntentDraft,
     MicroTurn,
@@ -24,6 +25,7 @@ from tml_ros.records import (
 
 __all__ = ["Policy", "Reaction"]
 
+_ALERT_SPEECH = 240
 _NOT_UNDERSTOOD = "Sorry, I did not understand that."
 _SHORTEST_QUESTION = 4  # words; shorter ones are too often something else that was misheard
 _VERBS = "is|are|was|were|do|does|did|can|could|should|would|will|has|have"
@@ -42,12 +44,14 @@ class Reaction:
     intents: tuple[IntentDraft, ...] = ()
     timers: tuple[TimerDraft, ...] = ()
     delegations: tuple[DelegationDraft, ...] = ()
+    alerts: tuple[AlertDraft, ...] = ()
     withdraws: bool = False
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is said or done."""
-        return not (self.speech or self.intents or self.timers or self.delegations or self.withdraws)
+        said_or_done = self.speech or self.intents or self.timers or self.delegations or self.alerts
+        return not (said_or_done or self.withdraws)
 
     def add(self, other: "Reaction") -> None:
         """Take in another reaction of the same micro-turn."""
@@ -55,6 +59,7 @@ class Reaction:
         self.intents += other.intents
         self.timers += other.timers
         self.delegations += other.delegations
+        self.alerts += other.alerts
         self.withdraws |= other.withdraws
 
 
@@ -95,7 +100,8 @@ class Policy:
         return self._react(meaning, turn, 1.0, "other")
 
     def _react(self, meaning: Meaning, turn: MicroTurn, confidence: float, modality: str) -> Reaction:
-        reaction = self._say(meaning.reply or self._answer(meaning.answer, turn), SpeechKind.REPLY)
+        kind = SpeechKind.REPLY if meaning.alert is None else SpeechKind.ALERT
+        reaction = self._say(meaning.reply or self._answer(meaning.answer, turn), kind)
         if meaning.intent:
             draft = IntentDraft(
                 meaning.intent, meaning.data, confidence, "__unknown_agent__", modality, meaning.priority
@@ -103,6 +109,8 @@ class Policy:
             reaction.intents = (draft,)
         if meaning.timer is not None:
             reaction.timers = (meaning.timer,)
+        if meaning.alert is not None:
+            reaction.alerts = (replace(meaning.alert, confidence=confidence),)
         if meaning.delegate:
             reaction.delegations = (DelegationDraft(meaning.delegate, replaces=meaning.replaces),)
         reaction.withdraws = meaning.withdraws
@@ -121,6 +129,8 @@ class Policy:
         if not text:
             return Reaction()
         self._last_said = text
+        if kind is SpeechKind.ALERT:
+            return Reaction(speech=(SpeechText(text, kind, priority=_ALERT_SPEECH, interruptible=False),))
         return Reaction(speech=(SpeechText(text, kind),))
 
     def _answer(self, question: str, turn: MicroTurn) -> str:

@@ -24,6 +24,7 @@ __all__ = ["SphinxPool"]
 
 # No second pass: on 7 s of speech it alone takes longer than a micro-turn. Narrow beams: steps are a third shorter.
 _FREE_SETTINGS = {"fwdflat": False, "maxhmmpf": 3000, "pl_window": 5}
+_FIRST_SAMPLES = SAMPLE_RATE_HZ // 5
 _MARGIN_S = 0.4  # what the voice activity detector adds around speech
 _COMMAND_SETTINGS = {"lm": None, "bestpath": False, "lw": 1.0, "wip": 1e-6}
 
@@ -85,14 +86,19 @@ class SphinxRecognizer:
         self._config = config
         self._decoders = (free, commands)
         self._initial_means = tuple(decoder.get_cmn() for decoder in self._decoders)
+        for decoder in self._decoders:  # the first utterance of all is scored a little differently from every later one
+            decoder.start_utt()
+            decoder.process_raw(bytes(2 * _FIRST_SAMPLES))
+            decoder.end_utt()
         self._is_open = False
         self._samples = 0
 
     def reset(self) -> None:
-        """Forget what earlier sessions sounded like: the cepstral means adapt to a voice."""
+        """Forget what earlier sessions sounded like: the cepstral means adapt to a voice, the front end to sound."""
         self.abandon()
         self.counters.clear()
         for decoder, means in zip(self._decoders, self._initial_means, strict=True):
+            decoder.reinit_feat()
             decoder.set_cmn(means)
 
     def begin(self) -> None:
