@@ -39,7 +39,9 @@ def declared() -> dict:
     """The parameters of the interaction node and of the models that have some."""
     parameters = pytest.importorskip("tml_ros.nodes.parameters", reason="nodes need ROS 2", exc_type=ImportError)
     default = declarations(InteractionConfig)["model"].default
-    return declarations(parameters.NodeConfig) | all_parameters(default) | model_parameters("native")
+    others = [model_parameters(name) for name in ("native", "moshi", "realtime")]
+    own = declarations(parameters.NodeConfig) | all_parameters(default)
+    return own | dict(pair for one in others for pair in one.items())
 
 
 def node_of(launch, name: str):
