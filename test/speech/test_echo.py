@@ -12,6 +12,7 @@ import pytest
 from tml_ros.clock import ManualClock
 from tml_ros.config import from_mapping
 from tml_ros.duplex.baselines import SilenceModel
+from tml_ros.duplex.cascade.vad import SileroVad
 from tml_ros.errors import MissingDependencyError
 from tml_ros.intents.allow_list import AllowList
 from tml_ros.records import MICRO_TURN_NS, MicroTurn, TurnMetrics
@@ -139,6 +140,16 @@ def test_microphone_is_not_held_back_for_a_wrong_delay_when_the_filter_works(rob
             canceller.meter.delay_samples = -WINDOW  # as it has been found in the voice of a person
     assert len(canceller._held) == 160
     assert db(left) < db(heard[start : start + WINDOW]) - 18
+
+
+@pytest.mark.parametrize("skipped_ms", [20, 77, 150])
+def test_robot_does_not_hear_itself_when_the_loudspeaker_skips(robot, skipped_ms):
+    long, at = np.tile(robot, 3), 15 * RATE + 5_000
+    late = np.concatenate([long[:at], np.zeros(skipped_ms * RATE // 1000, np.float32), long[at:]])[: len(long)]
+    left, _ = cancel(echo_of(late), long)
+    speech = np.array(SileroVad().open().push(left)) >= 0.3
+    assert speech[at // 512 : (at + 6 * RATE) // 512].sum() <= 4  # without being told that it lost its way: 28 to 56
+    assert left[at + 4 * RATE :].any()  # and it hears again
 
 
 def test_sound_is_untouched_when_nothing_is_known_of_what_is_played(person):

@@ -130,7 +130,8 @@ class EchoCanceller:
         late, self._late = late[: len(audio)], late[len(audio) :]
         suppressed = self._module.run(linear, played)
         share = self._shares(len(audio))
-        return np.asarray(suppressed + share * (late - suppressed), np.float32)
+        heard = np.repeat(~self._filter.lost, BLOCK_SAMPLES)
+        return np.asarray((suppressed + share * (late - suppressed)) * heard, np.float32)
 
     def _shares(self, count: int) -> NDArray[np.float32]:
         """Return how much goes past AEC3, [count]: from just before somebody else sounds until shortly after."""

@@ -31,6 +31,9 @@ _FAINT = 10.0**-6.6  # mean square of the microphone's noise
 # What is left over what usually is, in dB, smoothed over 60 ms: without a person 14 at most in 84 s of speech in a
 # room, with one as loud as the echo above 15 in 92 of 100 blocks, with one 12 dB softer in 63.
 _PERHAPS_DB, _SURELY_DB = 13.0, 17.0
+# A filter that made things louder by this lost its way at a stroke: the loudspeaker skipped, the delay is another.
+_LOST, _FOUND = 1.5, 0.1
+_LOST_BLOCKS = 150
 
 _Spectrum = NDArray[np.complex128]
 
@@ -52,6 +55,13 @@ class EchoFilter:
         self._echo_blocks = 0
         self._erle_db = 0.0
         self._near: list[float] = []
+        self._lost: list[bool] = []
+        self._lost_blocks = 0
+
+    @property
+    def lost(self) -> NDArray[np.bool_]:
+        """Whether a filter that worked has lost its way, by block of the last call, [N // 320]; for 3 s at most."""
+        return np.array(self._lost, np.bool_)
 
     @property
     def erle_db(self) -> float:
@@ -65,7 +75,7 @@ class EchoFilter:
 
     def process(self, heard: NDArray[np.float32], played: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what is left. heard, played: [N] float32, N a multiple of 320."""
-        self._near = []
+        self._near, self._lost = [], []
         blocks = (
             self._block(heard[start : start + BLOCK_SAMPLES].astype(np.float64), played[start : start + BLOCK_SAMPLES])
             for start in range(0, len(heard), BLOCK_SAMPLES)
@@ -78,13 +88,25 @@ class EchoFilter:
         self._spectra[0] = np.fft.rfft(self._played)
         if not self._spectra.any():
             self._near.append(0.0)
+            self._lost.append(False)
             return heard  # nothing was played: nothing to take away, nothing to learn
         echo = np.fft.irfft(np.sum(self._room * self._spectra, axis=0), 2 * BLOCK_SAMPLES)[BLOCK_SAMPLES:]
         left = heard - echo
         self._learn(left)
         helps = self._helps(heard, left)
         self._near.append(self._judge(echo) if helps else 0.0)
+        self._lost.append(self._has_lost_its_way(is_audible=float(np.mean(echo**2)) > _AUDIBLE))
         return left if helps else heard
+
+    def _has_lost_its_way(self, *, is_audible: bool) -> bool:
+        ratio = float(self._left_powers[0] / self._heard_powers[0])
+        was_good = self._erle_db >= _LEAST_ERLE_DB and self._echo_blocks >= _SETTLED
+        if was_good and is_audible and ratio > _LOST:
+            self._lost_blocks = _LOST_BLOCKS
+            self._erle_db, self._echo_blocks = 0.0, 0  # what it usually leaves is to be learnt anew
+        elif self._lost_blocks:
+            self._lost_blocks = 0 if ratio < _FOUND else self._lost_blocks - 1
+        return self._lost_blocks > 0
 
     def _judge(self, echo: NDArray[np.float64]) -> float:
         """Tell how surely somebody else sounds: much more of the echo is left then than this filter usually leaves."""
