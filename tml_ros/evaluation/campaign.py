@@ -17,7 +17,7 @@ from tml_ros.errors import ConfigError, nearest_name
 from tml_ros.evaluation.catalogue import MEASURES, measure
 from tml_ros.evaluation.results import Aggregate, Figure, Measure, Observation, ScenarioResult, Verdict, figure
 from tml_ros.evaluation.runner import ModelSpec
-from tml_ros.evaluation.scenario import Suite, Threshold
+from tml_ros.evaluation.scenario import Bag, Suite, Threshold
 from tml_ros.evaluation.store import Store
 from tml_ros.evaluation.workers import Engine, Finished, Job
 from tml_ros.records import MICRO_TURN_NS
@@ -78,7 +78,7 @@ class Campaign:
             "suites": {
                 suite.name: {
                     "file": hashlib.sha256(suite.path.read_bytes()).hexdigest(),
-                    "scenarios": {one.name: one.seed for one in suite.scenarios},
+                    "scenarios": {one.name: one.mark if isinstance(one, Bag) else one.seed for one in suite.scenarios},
                 }
                 for suite in self.suites
             },

@@ -59,6 +59,8 @@ _ALL = (
     Measure("alert_delay_s", "hazard to alert, median", "s", _MEDIAN, "low", _OWN),
     Measure("false_alerts_per_hour", "alerts without a hazard", "1/h", _PER_HOUR, "low", _OWN),
     Measure("fault_recovery", "faults after which the robot worked as before", "1", _RATE, "high", _OWN),
+    # bags
+    Measure("golden_match", "bags that gave what they gave before", "1", _RATE, "high", _OWN),
     # real time, wall clock: of one scenario each
     Measure("step_p50_ms", "compute of a micro-turn, median", "ms", _MEDIAN, "low", _OWN),
     Measure("step_p95_ms", "compute of a micro-turn, 95th percentile", "ms", _MEDIAN, "low", _OWN),

@@ -1,13 +1,15 @@
 """Scenarios: what comes in, when, and what is expected of the robot; suites of them with the thresholds that must hold.
 
 Read from YAML (``load_suite``), with errors that name file, line, key and the nearest valid name. An input comes at a
-set time or after something that the robot did, so the loop is closed. Nothing here makes sound or runs a model: that is
-the business of ``stage`` and ``runner``; what expectations mean is said in ``expectations``.
+set time or after something that the robot did, so the loop is closed; in a bag everything comes when it came. Nothing
+here makes sound or runs a model: that is the business of ``stage``, ``runner`` and ``bag_runner``; what expectations
+mean is said in ``expectations``.
 
 Source: config/scenario.schema.json.
 """
 
 import fnmatch
+import hashlib
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +31,7 @@ from tml_ros.replay.scene_audio import synthesiser_for
 from tml_ros.resources import find
 
 __all__ = [
+    "Bag",
     "Fault",
     "Input",
     "NoiseBed",
@@ -136,6 +139,22 @@ class Scenario:
 
 
 @dataclass(frozen=True, slots=True)
+class Bag:
+    """A recording of a robot, to give what it gave before.
+
+    duration_s: as the golden file has it. mark: hash of the golden file, by which a run knows that it is another one.
+    """
+
+    name: str
+    suite: str
+    bag: Path
+    golden: Path
+    duration_s: float = 0.0
+    mark: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Threshold:
     """What a measure must come to over a suite. model: pattern of the labels that it holds for."""
 
@@ -157,11 +176,11 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """Scenarios of one kind, and what must hold over all of them."""
+    """Scenarios of one kind, bags after them, and what must hold over all of them."""
 
     name: str
     title: str
-    scenarios: tuple[Scenario, ...]
+    scenarios: tuple[Scenario | Bag, ...]
     thresholds: tuple[Threshold, ...]
     path: Path
 
@@ -213,8 +232,13 @@ def load_suite(path: Path, data: Path | None = None) -> Suite:
         if one.name in names:
             document.fail(("scenarios", number, "name"), f"two scenarios are named {one.name!r}; rename one")
         names.add(one.name)
+    bags = [_Reader(document, ("bags", number), one, data).bag() for number, one in enumerate(content.get("bags", []))]
+    for number, bag in enumerate(bags):
+        if bag.name in names:
+            document.fail(("bags", number, "name"), f"{bag.name!r} is taken; give the bag another name")
+        names.add(bag.name)
     thresholds = tuple(_threshold(document, number, one) for number, one in enumerate(content.get("thresholds", [])))
-    return Suite(content["suite"], content["title"], tuple(scenarios), thresholds, path)
+    return Suite(content["suite"], content["title"], (*scenarios, *bags), thresholds, path)
 
 
 def _generated(document: Document, key: Key, block: Mapping[str, Any], data: Path | None) -> Iterator[Scenario]:
@@ -246,7 +270,7 @@ def _check_voice(document: Document, key: Key, voice: str) -> None:
 
 
 class _Reader:
-    """Turns one checked scenario into records; keeps what its errors have to name."""
+    """Turns one checked scenario or bag into records; keeps what its errors have to name."""
 
     def __init__(
         self, document: Document, key: Key, item: Mapping[str, Any], data: Path | None, *, is_made: bool = False
@@ -276,6 +300,19 @@ class _Reader:
             room=self._room(),
             background=self._background(),
             tags=dict(item.get("tags", {})),
+        )
+
+    def bag(self) -> Bag:
+        bag, golden = (self._path((key,), self._item[key]) for key in ("bag", "golden"))
+        content = golden.read_bytes() if golden.is_file() else b""  # whether it is a golden file is told when it is run
+        turns = max(0, content.count(b"\n") - 1)
+        return Bag(
+            name=self._item.get("name", bag.name),
+            suite=self._document.content["suite"],
+            bag=bag,
+            golden=golden,
+            duration_s=round(turns * _TURN_S, 3),
+            mark=hashlib.sha256(content).hexdigest(),
         )
 
     def _input(self, key: Key, item: Mapping[str, Any]) -> Input:

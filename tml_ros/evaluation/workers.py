@@ -1,4 +1,4 @@
-"""Jobs of an evaluation on several processes of this machine: one model and one scenario each.
+"""Jobs of an evaluation on several processes of this machine: one model and one scenario or bag each.
 
 A process that dies or hangs costs its scenario, not the run: it is replaced, the scenario is tried once more, and then
 counts as an error. Results come as they are ready, in any order. It knows no files and no thresholds.
@@ -16,9 +16,10 @@ from typing import Protocol
 
 import numpy as np
 
+from tml_ros.evaluation.bag_runner import run_bag
 from tml_ros.evaluation.results import ScenarioResult, Verdict
 from tml_ros.evaluation.runner import ModelSpec, Runner, ScenarioRun
-from tml_ros.evaluation.scenario import Scenario
+from tml_ros.evaluation.scenario import Bag, Scenario
 
 __all__ = ["Attempts", "Engine", "Finished", "Job", "LocalEngine", "Workbench"]
 
@@ -29,10 +30,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One scenario with one model. keeps_sound: hand back what was heard and said when it does not pass."""
+    """One scenario or bag with one model. keeps_sound: hand back what was heard and said when it does not pass."""
 
     spec: ModelSpec
-    scenario: Scenario
+    scenario: Scenario | Bag
     keeps_sound: bool = True
 
     @property
@@ -87,8 +88,7 @@ class Workbench:
         """Do a job; whatever the model raises becomes a verdict."""
         began = time.monotonic()
         try:
-            self._prepare(job.spec)
-            run = self._runner.run(job.scenario) if self._runner else failed(job, self._error)
+            run = self._run(job)
         except Exception as err:
             _log.debug("scenario %s with model %s", job.scenario.name, job.spec.label, exc_info=True)
             run = failed(job, f"{type(err).__name__}: {err}")
@@ -101,6 +101,12 @@ class Workbench:
         runner, self._runner, self._spec = self._runner, None, None
         if runner is not None:
             runner.close()
+
+    def _run(self, job: Job) -> ScenarioRun:
+        if isinstance(job.scenario, Bag):
+            return run_bag(job.spec, job.scenario)  # with a model of its own: the golden file has parameters, too
+        self._prepare(job.spec)
+        return self._runner.run(job.scenario) if self._runner else failed(job, self._error)
 
     def _prepare(self, spec: ModelSpec) -> None:
         """Load a model, once; one that cannot be loaded is not tried again for every scenario."""
