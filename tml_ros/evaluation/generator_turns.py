@@ -62,7 +62,7 @@ _ANSWERED = {
     "turn left": "left",
     "go to the kitchen": "kitchen",
 }
-_LISTENER = ("uh-huh", "yeah", "okay", "right", "i see", "sure", "oh", "oh okay")
+_LISTENER = ("uh-huh", "yeah", "okay", "all right", "i see", "sure", "oh", "oh okay")  # "right" may be a command
 _LONG = (
     ("yesterday i went to the office and it was closed", "so i walked home and made some tea"),
     ("we had a long meeting about the new building", "and nobody could agree on the color of the roof"),

@@ -166,7 +166,7 @@ def test_robot_yields_when_a_person_talks_over_it_and_not_for_a_short_sound(run,
 )
 def test_robot_may_say_the_rest_when_it_was_stopped_for_nothing(cascade, run, say, words, at_the_end, resumes):
     fooled = copy.copy(cascade)
-    fooled._overlap = SimpleNamespace(probability=lambda sound: 0.85 if len(sound) < 5600 else at_the_end)
+    fooled._overlap = SimpleNamespace(probability=lambda sound: 0.95 if len(sound) < 5600 else at_the_end)
     result = run(say(words, before_s=1.0), playing=range(0, 7), model=fooled)
     assert result.floors.count(Floor.YIELD) == 1
     assert [output.resumes for output in result.outputs].count(True) == resumes
@@ -185,7 +185,7 @@ def test_next_utterance_can_be_stopped_too_when_it_follows_at_once(cascade, run,
 def test_nothing_is_resumed_when_it_is_switched_off(cascade, run, say):
     fooled = copy.copy(cascade)
     fooled._config = replace(cascade._config, resume=False)
-    fooled._overlap = SimpleNamespace(probability=lambda sound: 0.85 if len(sound) < 5600 else 0.0)
+    fooled._overlap = SimpleNamespace(probability=lambda sound: 0.95 if len(sound) < 5600 else 0.0)
     result = run(say("ah", before_s=1.0), playing=range(0, 7), model=fooled)
     assert not any(output.resumes for output in result.outputs)
 

@@ -22,7 +22,7 @@ BACKCHANNEL_WORDS = frozenset(
 _BEFORE_SAMPLES = 64 * SAMPLE_RATE_HZ // 1000  # sound before the onset that the classifier expects
 _MOST_SAMPLES = SAMPLE_RATE_HZ  # the classifier was trained on up to one second
 _QUIET_DB = -120.0
-_SURE = 0.9
+_SURE = 0.97  # above overlap_first: a first look may still turn out wrong
 
 
 class Bid(Enum):
