@@ -96,13 +96,13 @@ def test_robot_neither_answers_nor_interrupts_itself_when_nobody_else_talks(talk
         f"{commands.count(SpeechControl.FLUSH)}, ducked {commands.count(SpeechControl.DUCK)} times; heard "
         f"{[m.text for m in words if m.final]}; intents {intents}"
     )
-    # A loudspeaker that skips on a shared machine moves the echo, and the robot may hear itself once: in a short run
-    # that is no sign of anything else.
-    most = 0 if talk.is_whole else 1
+    # A loudspeaker that skips on a shared machine moves the echo, and the robot may hear itself for a few seconds: in a
+    # short run that is no sign of anything else. Without a canceller it hears itself all the time.
+    most = 0 if talk.is_whole else 3
     assert commands.count(SpeechControl.FLUSH) <= most
     assert len(intents) <= most
     assert len([m.text for m in words if m.final]) <= most
-    assert loud_s >= 0.85 * (end_s - begin_s)
+    assert loud_s >= (0.85 if talk.is_whole else 0.6) * (end_s - begin_s)
 
 
 def test_person_is_heard_when_he_speaks_over_the_robot(talk):
