@@ -98,10 +98,14 @@ class EchoFilter:
         self._lost.append(self._has_lost_its_way(is_audible=float(np.mean(echo**2)) > _AUDIBLE))
         return left if helps else heard
 
+    @property
+    def _knows_the_room(self) -> bool:
+        """Whether what it leaves says anything: it takes enough away, and did so for a while."""
+        return self._erle_db >= _LEAST_ERLE_DB and self._echo_blocks >= _SETTLED
+
     def _has_lost_its_way(self, *, is_audible: bool) -> bool:
         ratio = float(self._left_powers[0] / self._heard_powers[0])
-        was_good = self._erle_db >= _LEAST_ERLE_DB and self._echo_blocks >= _SETTLED
-        if was_good and is_audible and ratio > _LOST:
+        if self._knows_the_room and is_audible and ratio > _LOST:
             self._lost_blocks = _LOST_BLOCKS
             self._erle_db, self._echo_blocks = 0.0, 0  # what it usually leaves is to be learnt anew
         elif self._lost_blocks:
@@ -113,13 +117,13 @@ class EchoFilter:
         power = float(np.mean(echo**2))
         self._echo_power = _SHORT * self._echo_power + (1 - _SHORT) * power
         usual = self._echo_power * 10.0 ** (-self._erle_db / 10.0) + _FAINT
-        is_good = self._erle_db >= _LEAST_ERLE_DB and self._echo_blocks >= _SETTLED
+        knew_the_room = self._knows_the_room
         more_db = 10.0 * float(np.log10(self._left_powers[0] / usual))
         if power > _AUDIBLE:
             self._echo_blocks += 1
             now_db = 10.0 * float(np.log10((self._heard_powers[0] + 1e-10) / (self._left_powers[0] + 1e-10)))
             self._erle_db += (_BETTER if now_db > self._erle_db else _WORSE) * (now_db - self._erle_db)
-        return float(np.clip((more_db - _PERHAPS_DB) / (_SURELY_DB - _PERHAPS_DB), 0.0, 1.0)) if is_good else 0.0
+        return float(np.clip((more_db - _PERHAPS_DB) / (_SURELY_DB - _PERHAPS_DB), 0.0, 1.0)) if knew_the_room else 0.0
 
     def _helps(self, heard: NDArray[np.float64], left: NDArray[np.float64]) -> bool:
         """Tell whether what is left is better to go on with: not before 6 dB are gone, and never where it is louder.

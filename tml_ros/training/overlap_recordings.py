@@ -77,9 +77,8 @@ def _words(folder: Path, most: int, rng: Generator, vad: SileroVad) -> Iterator[
     for row in (*taken[0][:most], *taken[1][: max(20, most // 4)]):
         sound = speech_from(vad, trim(read(folder / row["path"])))
         held, word = row["split"] == "dev", row["transcript"]
-        is_bid = word != "wow"
         if word != "right":  # which may be either
-            kind, bid_at = ("bid", 0) if is_bid else ("word", -1)
+            kind, bid_at = ("word", -1) if word == "wow" else ("bid", 0)
             yield Clip(kind, row["speaker"], sound, bid_at, held, 1.0 if held else _WORD_WEIGHT)
         piece = _piece_of(word, sound)
         if piece is not None:
