@@ -3,15 +3,22 @@
 A linear filter in the frequency domain whose step follows from a Kalman filter: it learns while only the robot speaks
 and holds still while a person does, so that it does not bend a person's voice. What it cannot model (clipping, late
 reverberation) stays. It knows neither frames of a canceller nor delays; what came more than 0.3 s late stays, too.
-From how much it usually leaves it also tells where somebody else sounds: there is much more left then.
+From how much it usually leaves it also tells where somebody else sounds: there is much more left then. That is also so
+when the loudspeaker or the microphone skipped; then the room is the same and comes a little earlier or later, and so
+its response is moved instead of learnt anew.
 
 Source: Enzner and Vary, "Frequency-domain adaptive Kalman filter for acoustic echo control in hands-free telephones",
 2006; partitioned as by Kuech, Mabande and Enzner, "State-space architecture of the partitioned-block-based acoustic
 echo controller", 2014.
 """
 
+import copy
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from tml_ros.records import MICRO_TURN_SAMPLES, SAMPLE_RATE_HZ
 
 __all__ = ["BLOCK_SAMPLES", "EchoFilter"]
 
@@ -34,7 +41,18 @@ _PERHAPS_DB, _SURELY_DB = 13.0, 17.0
 # A filter that made things louder by this lost its way at a stroke: the loudspeaker skipped, the delay is another.
 _LOST, _FOUND = 1.5, 0.1
 _LOST_BLOCKS = 150
+_SLIPS = SAMPLE_RATE_HZ * 150 // 1000  # either way; PulseAudio makes 10 to 110 ms
+_LEAST_SLIP = 4  # what is less, the filter follows by itself
+_PARTS = (MICRO_TURN_SAMPLES, MICRO_TURN_SAMPLES // 2)  # the skip may have come in the middle of a window
+# Of what was heard with the echo that is expected then: 0.99 after a skip; with a person as loud as the echo 0.7.
+_SAME, _BETTER_SAME = 0.9, 0.05
+_UNSURE = 10.0  # by which the variance of a response that was moved grows: a skip is no whole number of samples
+_KEPT_ENERGY = 0.98  # of a response that is moved; the rest would fall off its ends
 
+_HISTORY = _PARTITIONS * BLOCK_SAMPLES + MICRO_TURN_SAMPLES + _SLIPS
+_REPORTED = ("_near", "_lost", "_history", "_trusted")
+
+_Sound = NDArray[np.float64]
 _Spectrum = NDArray[np.complex128]
 
 
@@ -57,6 +75,8 @@ class EchoFilter:
         self._near: list[float] = []
         self._lost: list[bool] = []
         self._lost_blocks = 0
+        self._history = np.zeros(_HISTORY)  # of what was played
+        self._trusted: _Sound | None = None  # [P * 320] response that left little in the last window
 
     @property
     def lost(self) -> NDArray[np.bool_]:
@@ -75,12 +95,54 @@ class EchoFilter:
 
     def process(self, heard: NDArray[np.float32], played: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what is left. heard, played: [N] float32, N a multiple of 320."""
+        self._history = np.concatenate([self._history[len(played) :], played])[-_HISTORY:]
+        before = self._state()
+        left = self._run(heard, played)
+        if not (self.near.any() or self.lost.any()):
+            if self._knows_the_room:
+                self._trusted = self._response()
+        elif (moved := self._after_a_skip(heard)) is not None:
+            self._restore(before, moved)
+            left = self._run(heard, played)
+            self._near, self._lost = [0.0] * len(self._near), [True] * len(self._lost)
+        return left
+
+    def _run(self, heard: NDArray[np.float32], played: NDArray[np.float32]) -> NDArray[np.float32]:
         self._near, self._lost = [], []
         blocks = (
             self._block(heard[start : start + BLOCK_SAMPLES].astype(np.float64), played[start : start + BLOCK_SAMPLES])
             for start in range(0, len(heard), BLOCK_SAMPLES)
         )
         return np.concatenate(list(blocks)).astype(np.float32)
+
+    # --------------------------------------------------------------------------------------------- after a skip
+
+    def _after_a_skip(self, heard: NDArray[np.float32]) -> _Sound | None:
+        """Return the response moved so that it explains what was heard, [P * 320]; None when that does not help."""
+        if self._trusted is None:
+            return None
+        size, now = len(self._history) + len(self._trusted), len(self._history)
+        echo = np.fft.irfft(np.fft.rfft(self._history, size) * np.fft.rfft(self._trusted, size), size)
+        for part in _PARTS:
+            slip = _slip(heard[-part:].astype(np.float64), echo[now - part - _SLIPS : now + _SLIPS])
+            if slip is not None:
+                return _moved(self._trusted, slip)
+        return None
+
+    def _response(self) -> _Sound:
+        return np.fft.irfft(self._room, 2 * BLOCK_SAMPLES, axis=1)[:, :BLOCK_SAMPLES].reshape(-1)
+
+    def _state(self) -> dict[str, Any]:
+        """Return what a call changes, apart from what it reports."""
+        return copy.deepcopy({name: value for name, value in vars(self).items() if name not in _REPORTED})
+
+    def _restore(self, state: dict[str, Any], response: _Sound) -> None:
+        """Go back to a state, with another response of the room."""
+        vars(self).update(state)
+        parts = response.reshape(_PARTITIONS, BLOCK_SAMPLES)
+        self._room = np.fft.rfft(parts, 2 * BLOCK_SAMPLES, axis=1)
+        self._variance = np.minimum(_UNSURE * self._variance, _FIRST_VARIANCE)
+        self._trusted, self._lost_blocks = response, 0
 
     def _block(self, heard: NDArray[np.float64], played: NDArray[np.float32]) -> NDArray[np.float64]:
         self._played = np.concatenate([self._played[BLOCK_SAMPLES:], played])
@@ -147,3 +209,33 @@ class EchoFilter:
         kept = _TRANSITION**2
         learnt = kept * (1 - 0.5 * gain * power) * self._variance
         self._variance = learnt + (1 - kept) * np.abs(self._room) ** 2 + 1e-9
+
+
+def _slip(heard: _Sound, echo: _Sound) -> int | None:
+    """Return by how many samples what was heard comes later than was expected; None when another lag is no better.
+
+    Args:
+        heard: [N].
+        echo: [N + 2 * _SLIPS], what was expected, from _SLIPS before heard until _SLIPS after it.
+    """
+    power = float(np.sum(heard**2))
+    if power < _AUDIBLE * len(heard):
+        return None
+    size = len(echo) + len(heard)
+    products = np.fft.irfft(np.fft.rfft(echo, size) * np.conj(np.fft.rfft(heard, size)), size)[: 2 * _SLIPS + 1]
+    sums = np.concatenate([[0.0], np.cumsum(echo**2)])
+    same = products / np.sqrt(power * (sums[len(heard) :] - sums[: 2 * _SLIPS + 1]) + 1e-9)
+    best = int(np.argmax(same))
+    slip = _SLIPS - best
+    is_found = same[best] >= _SAME and same[best] >= same[_SLIPS] + _BETTER_SAME and abs(slip) >= _LEAST_SLIP
+    return slip if is_found else None
+
+
+def _moved(response: _Sound, slip: int) -> _Sound | None:
+    """Return a response that comes later by so many samples; None when too much of it would fall off its ends."""
+    moved = np.zeros_like(response)
+    if slip > 0:
+        moved[slip:] = response[:-slip]
+    else:
+        moved[:slip] = response[-slip:]
+    return moved if np.sum(moved**2) >= _KEPT_ENERGY * np.sum(response**2) else None
