@@ -166,7 +166,7 @@ class EchoFilter:
         return self._erle_db >= _LEAST_ERLE_DB and self._echo_blocks >= _SETTLED
 
     def _has_lost_its_way(self, *, is_audible: bool) -> bool:
-        ratio = float(self._left_powers[0] / self._heard_powers[0])
+        ratio = float(self._left_powers[0] / (self._heard_powers[0] + 1e-10))
         if self._knows_the_room and is_audible and ratio > _LOST:
             self._lost_blocks = _LOST_BLOCKS
             self._erle_db, self._echo_blocks = 0.0, 0  # what it usually leaves is to be learnt anew
