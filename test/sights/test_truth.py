@@ -33,6 +33,13 @@ def test_event_is_none_when_it_shows_too_shortly():
     assert find_events(frames("--+--------------------")) == ()
 
 
+def test_event_goes_on_when_there_is_still_some_of_it():
+    faded = [(0.6, 1.0), (0.7, 0.0005), (2.0, 0.0005), (2.1, 0.0004), (3.9, 0.0001)]
+    shown = [(number / 10, 1.0) for number in range(6)] + faded
+    found = find_events([(time_s, Evidence({(KIND, 1): (value, WHOLE)})) for time_s, value in shown])
+    assert spans(found) == [(0.0, 2.0)]
+
+
 def test_event_goes_on_when_the_picture_was_covered():
     shown = "++++" + 20 * "-" + "++++"
     assert spans(find_events(frames(shown, blind="    " + 20 * "x"))) == [(0.0, 2.7)]

@@ -90,7 +90,7 @@ class Walker:
                 shoulder = pose[f"{side}_shoulder"]
                 pose[f"{side}_elbow"] = (shoulder[0] + 0.05 * sign, shoulder[1] + 0.15 - 0.03 * raised)
                 low = pose[f"{side}_wrist"]
-                pose[f"{side}_wrist"] = _mid(low, (0.06 * sign, pose["head"][1] + 0.03), raised)
+                pose[f"{side}_wrist"] = _mid(low, (0.088 * sign, pose["head"][1] + 0.05), raised)
         return pose, self.faces
 
 

@@ -224,6 +224,11 @@ class _Figure:
         (x, y), look = center, self.look
         self.mark(Role.FACE)
         self.canvas.ellipse((x, y + 0.008 * size), (0.046 * size, 0.058 * size), look.skin)
+        self.mark(Role.EYES)
+        self.canvas.line(
+            [(x - 0.03 * size, y - 0.006 * size), (x + 0.03 * size, y - 0.006 * size)], look.skin, 0.036 * size
+        )
+        self.mark(Role.FACE)
         self.canvas.polygon(
             [
                 (x + 0.02 * size, y - 0.03 * size),
@@ -233,6 +238,7 @@ class _Figure:
             ],
             _lit(look.skin, 0.86),
         )
+        self.mark(Role.EYES)
         for side in (-0.019, 0.019):
             self.canvas.line(
                 [(x + (side - 0.009) * size, y - 0.017 * size), (x + (side + 0.009) * size, y - 0.018 * size)],
@@ -241,6 +247,7 @@ class _Figure:
             )
             self.canvas.ellipse((x + side * size, y - 0.004 * size), (0.0085 * size, 0.005 * size), (226, 228, 230))
             self.canvas.ellipse((x + side * size, y - 0.004 * size), (0.0042 * size, 0.0048 * size), (34, 34, 40))
+        self.mark(Role.FACE)
         self.canvas.line(
             [(x, y), (x + 0.005 * size, y + 0.018 * size), (x - 0.004 * size, y + 0.02 * size)],
             _lit(look.skin, 0.72),
@@ -282,13 +289,16 @@ class _Figure:
             ],
             _lit(look.skin, 0.95),
         )
+        self.mark(Role.EYES)
+        eyes = [(x - 0.005 * sign * size, y - 0.005 * size), (x + 0.042 * sign * size, y - 0.005 * size)]
+        self.canvas.line(eyes, look.skin, 0.024 * size)
         self.canvas.ellipse((x + 0.034 * sign * size, y - 0.006 * size), (0.005 * size, 0.004 * size), (30, 30, 34))
         if look.eyewear is not None:
             self.mark(Role.EYEWEAR)
             self.canvas.line(
                 [(x - 0.02 * sign * size, y - 0.006 * size), (x + 0.05 * sign * size, y - 0.004 * size)],
                 _lit(look.eyewear, 0.8),
-                0.022 * size,
+                0.028 * size,
             )
 
 

@@ -36,6 +36,7 @@ class Role(IntEnum):
     SMOKE = 7
     SPILL = 8
     VESSEL = 9
+    EYES = 10
 
 
 def label(role: Role, actor: int = 0) -> int:

@@ -27,10 +27,12 @@ __all__ = ["SIZE", "SightScene"]
 SIZE = (320, 240)
 """Width and height of a picture where nothing else is asked for."""
 DARK_LUMA = 24.0
-EYEWEAR_SHARE = 0.125
+VESSEL_SHARE = 0.004
+EYES_SHARE = 0.125
+_FACE = (Role.FACE, Role.EYES, Role.EYEWEAR)
 
 _BY_ROLE = {Role.FLAME: SightKind.FLAME, Role.SMOKE: SightKind.SMOKE, Role.SPILL: SightKind.SPILL}
-_PERSON = (Role.PERSON, Role.FEET, Role.FACE, Role.EYEWEAR)
+_PERSON = (Role.PERSON, Role.FEET, *_FACE)
 
 
 class SightScene:
@@ -125,6 +127,12 @@ class SightScene:
         return mask.astype(bool)
 
     @cached_property
+    def _vessels(self) -> set[int]:
+        """Actors of the vessels that can be seen before anything happens."""
+        found = {role_of(number): share for number, share in shares(self.labels(0.0)).items()}
+        return {actor for (role, actor), share in found.items() if role is Role.VESSEL and share >= VESSEL_SHARE}
+
+    @cached_property
     def _luma(self) -> float:
         """Mean luma of the empty scene in full light, 0 to 255."""
         image = _painted(self._stage, LABEL_SIZE)
@@ -148,11 +156,12 @@ class SightScene:
             role, actor = role_of(number)
             if role in _BY_ROLE:
                 values[_BY_ROLE[role], actor] = (share, _box(labels == number))
-            if role is Role.FACE and self._stage.is_lab:
-                bare = found.get(label(Role.EYEWEAR, actor), 0.0) < EYEWEAR_SHARE * share
-                values[SightKind.GOGGLES_MISSING, actor] = (share if bare else 0.0, _box(labels == number))
+            if role is Role.EYES and self._stage.is_lab:
+                face = sum(found.get(label(part, actor), 0.0) for part in _FACE)
+                bare = share >= EYES_SHARE * face
+                values[SightKind.GOGGLES_MISSING, actor] = (face if bare else 0.0, _box(labels == number))
         for act in self._stage.acts:
-            if isinstance(act, Vessel) and act.actor:
+            if isinstance(act, Vessel) and act.actor in self._vessels:
                 values[SightKind.OBJECT_AWAY, act.actor] = (
                     act.away(time_s),
                     _box(labels == label(Role.VESSEL, act.actor)),

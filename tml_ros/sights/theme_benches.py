@@ -71,13 +71,10 @@ def hands(rng: Generator, duration_s: float) -> Stage:
         in_zone = rng.random() < 0.6
         left, right = bench.zone[3][0], bench.zone[2][0]
         middle = 0.5 * (bench.zone[0][1] + bench.zone[2][1])
-        x = (
-            rng.uniform(left + 40, right - 40)
-            if in_zone
-            else (rng.uniform(20, 90) if left > 250 else rng.uniform(570, 640))
-        )
-        if not in_zone and left - 140 < x < right + 140:
-            x = left - 200 if left > 640 - right else right + 200
+        if in_zone:
+            x = rng.uniform(left + 40, right - 40)
+        else:  # beside it, where there is more room
+            x = rng.uniform(30, left - 100) if left > 640 - right else rng.uniform(right + 100, 610)
         target = (float(x), float(middle + rng.uniform(-20, 25)))
         reach = _reach(rng, actor, target, begin_s, end_s, bench.size, beside=not in_zone)
         acts += reach
@@ -249,7 +246,7 @@ def eyewear(rng: Generator, duration_s: float) -> Stage:
     bench = random_bench(rng)
     edge = float(rng.uniform(270, 340))
     bench = Bench(edge, tuple((x, edge + 40 + 0.3 * y) for x, y in bench.places[:4]), (), 0.8 * bench.size)
-    tall = float(rng.uniform(560, 820))
+    tall = float(rng.uniform(0.75, 1.0)) * (edge - 45.0) / 0.46
     feet = edge + 0.52 * tall
     worn = random_look(rng, coat=bool(rng.random() < 0.85), gloves=bool(rng.random() < 0.5), eyewear=True)
     bare = replace(worn, eyewear=None)
@@ -261,4 +258,5 @@ def eyewear(rng: Generator, duration_s: float) -> Stage:
     gesture = pulse(change_s - 0.7, change_s + 0.6, 0.5) if first is not then else None
     person = Walker(1, x, fixed(feet), lambda y: tall, ((-99.0, first), (change_s, then)), "front", gesture)
     back, top = bench_painters(rng, bench, has_zone=False)
-    return random_stage("eyewear", rng, duration_s, back, (), behind=(person,), cover=top, is_lab=True)
+    behind = (*look_alikes(rng, duration_s, edge, few=True), person)
+    return random_stage("eyewear", rng, duration_s, back, (), behind=behind, cover=top, is_lab=True)

@@ -46,11 +46,11 @@ def walks(rng: Generator, duration_s: float) -> Stage:
     floor = random_room(rng)
     zone = floor.zone(rng)
     has_zone = rng.random() < 0.8
-    acts: list[Act] = [
+    acts: list[Act] = look_alikes(rng, duration_s, floor.horizon)
+    acts += [
         _walker(rng, floor, zone, actor, duration_s, goes_in=has_zone and bool(rng.random() < 0.6))
         for actor in range(1, int(rng.integers(2, 4)))
     ]
-    acts += look_alikes(rng, duration_s, floor.horizon)
     return random_stage(
         "walks",
         rng,
@@ -108,8 +108,7 @@ def approaches(rng: Generator, duration_s: float) -> Stage:
         entry_s = 3.0
         across = Track.of((begin_s, 320 + side * 580), (begin_s + entry_s, x))
         y = Track.of((begin_s + entry_s, far), (begin_s + entry_s + time_s, near))
-    acts: list[Act] = [Walker(1, across, y, floor.size, look)]
-    acts += look_alikes(rng, duration_s, floor.horizon)
+    acts: list[Act] = [*look_alikes(rng, duration_s, floor.horizon), Walker(1, across, y, floor.size, look)]
     return random_stage("approaches", rng, duration_s, room_painter(rng, floor, ()), tuple(acts))
 
 

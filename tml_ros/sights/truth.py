@@ -10,16 +10,16 @@ Shares are of the whole picture, counted in exact labels of 160x120 (``labels``)
 | flame | its outline, glow aside, covers at least 0.15 % |
 | smoke | its dense part, alpha at least 0.3, covers at least 1.5 % |
 | spill | it covers at least 0.4 % |
-| goggles_missing | at a bench, a face covers at least 0.5 % and no eyewear an eighth of it |
+| goggles_missing | at a bench, a face covers at least 0.5 %, and bare eyes with what is around them an eighth of it |
 | slouching | the back of one who sits leans 20 degrees or more, the person covering at least 2 % |
 | lens_covered | something before the lens covers at least half |
 | frozen | it is the frame before it, bit for bit |
 | too_dark | the empty scene's mean luma, times the light, is below 24 of 255 |
-| object_away | a vessel that is moved stands, or hangs, half its height or more from where it was first |
+| object_away | a vessel that covered 0.4 % at first stands, or hangs, half its height or more from where it was |
 | repetition | from its begin to its completion, after which it counts |
 
-An event begins with the first frame that shows it and ends with the last one; gaps of up to 1 s are bridged, and what
-shows for less than 0.35 s in all is none. While the picture is covered or too dark, all else stays as it was.
+An event begins with the first frame that shows it. It goes on while a share of that evidence (``HOLD``) is there, lest
+it end and begin again at the threshold; it ends with the last such frame, gaps of up to 1 s being bridged. What shows for less than 0.35 s in all is none. While the picture is covered or too dark, all else stays as it was.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -67,6 +67,14 @@ EVIDENCE: Mapping[SightKind, float] = {
     SightKind.OBJECT_AWAY: 0.5,
 }
 """Least value at which a frame shows a kind: see the table above; of too_dark, 24 over the mean luma."""
+HOLD: Mapping[SightKind, float] = {
+    SightKind.SLOUCHING: 0.75,
+    SightKind.LENS_COVERED: 0.8,
+    SightKind.FROZEN: 1.0,
+    SightKind.TOO_DARK: 0.8,
+    SightKind.GOGGLES_MISSING: 0.5,
+}
+"""Share of the evidence at which an event that has begun goes on; 0.3 where nothing is said."""
 FAULTS = frozenset({SightKind.LENS_COVERED, SightKind.FROZEN, SightKind.TOO_DARK})
 
 
@@ -119,7 +127,7 @@ def _of(key: tuple[SightKind, int], frames: Sequence[tuple[float, Evidence]], pr
             blind_s += step_s
             continue
         value, part = evidence.values.get(key, (0.0, WHOLE))
-        if value >= EVIDENCE[kind]:
+        if value >= EVIDENCE[kind] * (HOLD.get(kind, 0.3) if is_open else 1.0):
             if is_open:
                 box = _around(box, part)
             else:
