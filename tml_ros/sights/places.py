@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 from tml_ros.sights.canvas import Canvas, Color, Point
 from tml_ros.sights.props import LIQUIDS, VESSELS, draw_vessel
 
-__all__ = ["FAR", "paint_bench", "paint_clutter", "paint_desk", "paint_room", "paint_tabletop", "paint_zone", "texture"]
+__all__ = [
+    "FAR",
+    "paint_bench",
+    "paint_clutter",
+    "paint_desk",
+    "paint_pillar",
+    "paint_room",
+    "paint_tabletop",
+    "paint_zone",
+    "texture",
+]
 
 FAR = 260.0
 """How far beyond the design's borders things are painted."""
@@ -116,6 +126,16 @@ def paint_desk(canvas: Canvas, rng: Generator, floor: float) -> None:
     if rng.random() < 0.5:
         _shelf(canvas, rng, float(rng.uniform(0, 320)), float(rng.uniform(100, 170)))
     _lights(canvas, rng)
+
+
+def paint_pillar(canvas: Canvas, rng: Generator, floor: float) -> None:
+    """Paint a pillar or a cabinet in the foreground, which hides who walks behind it. floor: where it stands."""
+    x, width = float(rng.uniform(60, 580)), float(rng.uniform(24, 70))
+    top = TOP if rng.random() < 0.6 else floor - float(rng.uniform(120, 220))
+    color = _pick((*WALLS, *TABLES), rng)
+    canvas.glow((x + 0.6 * width, floor), (width, 14), (80, 80, 80), -1.0)
+    canvas.gradient(_box(x, top, x + width, floor), color, _lit(color, 0.85))
+    canvas.polygon(_box(x + 0.7 * width, top, x + width, floor), _lit(color, 0.72))
 
 
 def paint_zone(canvas: Canvas, rng: Generator, corners: Sequence[Point]) -> None:

@@ -245,7 +245,8 @@ def _box(mask: NDArray[np.bool_]) -> Box:
     if not len(rows):
         return WHOLE
     height, width = mask.shape
-    return (columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height)
+    left, up, right, down = columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height
+    return (float(left), float(up), float(right), float(down))
 
 
 def _whole_box(maps: list[NDArray[np.uint8]], actor: int) -> Box:

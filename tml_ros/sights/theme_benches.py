@@ -95,6 +95,8 @@ def _reach(
         sides += [(-200.0, target[1] + 60)]
     else:
         sides += [(840.0, target[1] + 60)]
+    if rng.random() < 0.2:
+        sides = [(target[0] + float(rng.uniform(-150, 150)), -280.0)]
     root = sides[int(rng.integers(len(sides)))]
     ramp_s = float(rng.uniform(0.5, 1.0))
     x = Track.of((begin_s, root[0]), (begin_s + ramp_s, target[0]), (end_s - ramp_s, target[0]), (end_s, root[0]))

@@ -9,7 +9,7 @@ from numpy.random import PCG64, Generator
 from tml_ros.sights.acts import Act, Drill, Walker
 from tml_ros.sights.canvas import Canvas, Point
 from tml_ros.sights.figures import random_look
-from tml_ros.sights.places import paint_room, paint_zone
+from tml_ros.sights.places import paint_pillar, paint_room, paint_zone
 from tml_ros.sights.poses import arm_raise, push_up, squat
 from tml_ros.sights.stage import Stage
 from tml_ros.sights.theme_parts import look_alikes, random_stage, repeat
@@ -27,7 +27,7 @@ class Floor:
 
     def size(self, y: float) -> float:
         """Return the height of a person whose feet are at y."""
-        eye = self.horizon - 110.0
+        eye = self.horizon - 140.0
         return self.tallness * (y - eye) / (480.0 - eye)
 
     def zone(self, rng: Generator) -> tuple[Point, ...]:
@@ -38,7 +38,7 @@ class Floor:
 
 
 def random_room(rng: Generator) -> Floor:
-    return Floor(float(rng.uniform(150, 230)), float(rng.uniform(300, 460)))
+    return Floor(float(rng.uniform(150, 230)), float(rng.uniform(350, 490)))
 
 
 def walks(rng: Generator, duration_s: float) -> Stage:
@@ -46,17 +46,27 @@ def walks(rng: Generator, duration_s: float) -> Stage:
     floor = random_room(rng)
     zone = floor.zone(rng)
     has_zone = rng.random() < 0.8
-    acts: list[Act] = look_alikes(rng, duration_s, floor.horizon)
-    acts += [
+    walkers = [
         _walker(rng, floor, zone, actor, duration_s, goes_in=has_zone and bool(rng.random() < 0.6))
         for actor in range(1, int(rng.integers(2, 4)))
     ]
+    painter = room_painter(rng, floor, zone if has_zone else ())
+    foot, seed = floor.horizon + float(rng.uniform(60, 170)), int(rng.integers(1 << 31))
+    has_pillar = rng.random() < 0.3
+    behind = [walker for walker in walkers if has_pillar and walker.y.at(0.0) < foot]
+    acts = (*look_alikes(rng, duration_s, floor.horizon), *(walker for walker in walkers if walker not in behind))
+
+    def pillar(canvas: Canvas) -> None:
+        paint_pillar(canvas, Generator(PCG64(seed)), foot)
+
     return random_stage(
         "walks",
         rng,
         duration_s,
-        room_painter(rng, floor, zone if has_zone else ()),
-        tuple(acts),
+        painter,
+        acts,
+        behind=tuple(behind),
+        cover=pillar if has_pillar else None,
         zone=zone if has_zone else (),
     )
 

@@ -4,7 +4,7 @@ Shares are of the whole picture, counted in exact labels of 160x120 (``labels``)
 
 | kind | a frame shows it when |
 |---|---|
-| person_enters | a person who was not there in the first frame covers at least 1 % |
+| person_enters | a person who was not there in the first frame covers at least 0.5 % |
 | person_in_zone | feet inside the zone cover at least 0.05 % |
 | hand_in_zone | a hand or its forearm inside the zone covers at least 0.3 % |
 | flame | its outline, glow aside, covers at least 0.15 % |
@@ -19,7 +19,8 @@ Shares are of the whole picture, counted in exact labels of 160x120 (``labels``)
 | repetition | from its begin to its completion, after which it counts |
 
 An event begins with the first frame that shows it. It goes on while a share of that evidence (``HOLD``) is there, lest
-it end and begin again at the threshold; it ends with the last such frame, gaps of up to 1 s being bridged. What shows for less than 0.35 s in all is none. While the picture is covered or too dark, all else stays as it was.
+it end and begin again at the threshold; it ends with the last such frame, gaps of up to 1 s being bridged. What shows
+for less than 0.35 s in all is none. While the picture is covered or too dark, all else stays as it was.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,7 +54,7 @@ class SightKind(StrEnum):
 
 
 EVIDENCE: Mapping[SightKind, float] = {
-    SightKind.PERSON_ENTERS: 0.01,
+    SightKind.PERSON_ENTERS: 0.005,
     SightKind.PERSON_IN_ZONE: 0.0005,
     SightKind.HAND_IN_ZONE: 0.003,
     SightKind.FLAME: 0.0015,
