@@ -41,8 +41,8 @@ def test_event_goes_on_when_there_is_still_some_of_it():
 
 
 def test_event_goes_on_when_the_picture_was_covered():
-    shown = "++++" + 20 * "-" + "++++"
-    assert spans(find_events(frames(shown, blind="    " + 20 * "x"))) == [(0.0, 2.7)]
+    shown = "++++" + 20 * "-" + "--++++"
+    assert spans(find_events(frames(shown, blind="    " + 20 * "x"))) == [(0.0, 2.9)]
 
 
 def test_person_does_not_enter_when_it_was_there_from_the_start():
