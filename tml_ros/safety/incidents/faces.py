@@ -45,7 +45,7 @@ class FaceBlur:
 
     def blur(self, rgb: NDArray[np.uint8], at_ns: int) -> bool:
         """Blur in place; return whether anything was blurred. rgb: [H, W, 3] uint8. at_ns: steady time."""
-        found = self._find(rgb)
+        found = self.find(rgb)
         self.faces += len(found)
         self._held = [(until, box) for until, box in self._held if until > at_ns]
         self._held += [(at_ns + _HOLD_NS, box) for box in found]
@@ -53,7 +53,8 @@ class FaceBlur:
             _pixelate(rgb, box)
         return bool(self._held)
 
-    def _find(self, rgb: NDArray[np.uint8]) -> list[Box]:
+    def find(self, rgb: NDArray[np.uint8]) -> list[Box]:
+        """Return the faces with a margin around each; a face may be found more than once. rgb: [H, W, 3] uint8."""
         scale = min(1.0, self._search_width / rgb.shape[1])
         grey: NDArray[Any] = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
         if scale < 1.0:
