@@ -88,6 +88,7 @@ setup(
             "background = tml_ros.nodes.background:main",
             "audio_capture = tml_ros.nodes.audio_capture:main",
             "speech_player = tml_ros.nodes.speech_player:main",
+            "incident_recorder = tml_ros.nodes.incident_recorder:main",
         ],
         "pytest11": ["tml_ros = tml_ros.pytest_plugin"],
         "tml_ros.background_models": [

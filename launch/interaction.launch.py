@@ -26,6 +26,11 @@ ARGUMENTS = {
     "audio": ("false", "Start audio_capture and speech_player, too: the microphone and loudspeaker of this machine"),
     "audio_capture_params_file": (str(find("config/audio_capture.yaml")), "ROS parameter file of audio_capture"),
     "speech_player_params_file": (str(find("config/speech_player.yaml")), "ROS parameter file of speech_player"),
+    "incidents": ("false", "Record what was seen, heard and said around every alert, see docs/incidents.md"),
+    "incident_recorder_params_file": (
+        str(find("config/incident_recorder.yaml")),
+        "ROS parameter file of incident_recorder",
+    ),
     "microphone": ("", "Microphone by name or index, see `tml devices`; empty for the one in its params_file"),
     "loudspeaker": ("", "Loudspeaker by name or index, see `tml devices`; empty for the one in its params_file"),
     "namespace": ("tml", "Namespace of the nodes and of their topics"),
@@ -67,6 +72,9 @@ def _start(context: LaunchContext) -> list[LifecycleNode]:
         for name, device, topic in DEVICES:
             topics = {topic: INPUTS[topic]}
             nodes.append(_node(context, name, f"{name}_params_file", topics, _given(context, device=device)))
+    if _is_wanted(context, "incidents"):
+        switched_on = {"enabled": _typed("incidents", bool)}
+        nodes.append(_node(context, "incident_recorder", "incident_recorder_params_file", INPUTS, switched_on))
     return nodes
 
 

@@ -18,6 +18,7 @@ from tml_ros.config import Parameter, declarations, flatten, load_parameter_file
 from tml_ros.devices.capture import CaptureConfig
 from tml_ros.devices.playback import PlaybackConfig
 from tml_ros.duplex.registry import model_parameters
+from tml_ros.safety.incidents import IncidentConfig
 from tml_ros.session.build import all_parameters, read_config
 from tml_ros.session.config import InteractionConfig
 from tml_ros.session.parameter_docs import markdown_table, yaml_text
@@ -26,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TABLE_FILE = ROOT / "docs" / "parameters.md"
 TABLE = re.compile(r"^\|.*\|\n(?:\|.*\|\n)+", re.MULTILINE)
 MEND = "run `python test/test_config_files.py` to write it anew"
-DEVICES = {"audio_capture": CaptureConfig, "speech_player": PlaybackConfig}
+DEVICES = {"audio_capture": CaptureConfig, "speech_player": PlaybackConfig, "incident_recorder": IncidentConfig}
 NODES = ("interaction", "background", *DEVICES)
 
 

@@ -9,7 +9,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "tml_ros"
 LEVELS = [
     {"errors", "records", "config", "clock", "wire", "resources", "plugins", "schema_files"},
     {"media", "intents", "sights"},
-    {"windowing", "bags", "speech", "background", "safety", "devices"},
+    {"windowing", "bags", "speech", "background", "devices"},
+    {"safety"},
     {"duplex"},
     {"session"},
     {"replay", "training"},

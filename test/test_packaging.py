@@ -26,6 +26,7 @@ ENTRY_POINTS = {
     ("console_scripts", "background = tml_ros.nodes.background:main"),
     ("console_scripts", "audio_capture = tml_ros.nodes.audio_capture:main"),
     ("console_scripts", "speech_player = tml_ros.nodes.speech_player:main"),
+    ("console_scripts", "incident_recorder = tml_ros.nodes.incident_recorder:main"),
     ("pytest11", "tml_ros = tml_ros.pytest_plugin"),
     ("tml_ros.background_models", "offline = tml_ros.background.offline.model:OfflineModel"),
     ("tml_ros.background_models", "openai = tml_ros.background.openai.model:OpenAIModel"),

@@ -2,11 +2,13 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,18 +25,18 @@ COVERED = {
 }
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def commands() -> list[str]:
-    lines = [line.split("  #")[0].strip() for block in blocks("bash") for line in block.splitlines()]
+def commands(text: str = README) -> list[str]:
+    lines = [line.split("  #")[0].strip() for block in blocks("bash", text) for line in block.splitlines()]
     return [line for line in lines if line]
 
 
 def run(*command: str, cwd: Path) -> subprocess.CompletedProcess:
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    environment = os.environ | {"PYTHONPATH": path}
+    environment = os.environ | {"PYTHONPATH": path, "DISPLAY": "", "WAYLAND_DISPLAY": ""}
     return subprocess.run(command, capture_output=True, text=True, timeout=110, cwd=cwd, env=environment)
 
 
@@ -64,6 +66,23 @@ def test_commands_without_ros_run(tmp_path):
         done = run(sys.executable, "-m", "tml_ros.cli.main", *command.split()[1:], cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "demo_out" / "report.html").exists()
+
+
+def test_commands_on_incidents_run_and_zones_are_as_shown(tmp_path):
+    """The recorder itself is run by test/nodes/test_incident_recorder.py, its launch argument by test/launch."""
+    text = (ROOT / "docs" / "incidents.md").read_text(encoding="utf-8")
+    launched, *own = commands(text)
+    assert launched == "ros2 launch tml_ros interaction.launch.py incidents:=true"
+    assert [command.split()[1] for command in own] == ["zone", "zone", "report", "report"]
+    scene = "duration_s: 2\nvideo: [{at_s: 0.0, render: bench, size: [160, 120], rate_hz: 5}]\n"
+    (tmp_path / "scene.yaml").write_text(scene)
+    run(sys.executable, "-m", "tml_ros.cli.main", "bag", "make", "scene.yaml", "demo_bag", cwd=tmp_path)
+    for command in own[:3]:
+        done = run(sys.executable, "-m", "tml_ros.cli.main", *shlex.split(command)[1:], cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    (shown,) = blocks("yaml", text)
+    assert yaml.safe_load((tmp_path / "zones.yaml").read_text()) == yaml.safe_load(shown)
+    assert (tmp_path / "zones.jpg").exists() and (tmp_path / "demo_bag.html").exists()
 
 
 def test_make_targets_call_what_is_tested():

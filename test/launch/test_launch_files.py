@@ -185,6 +185,18 @@ def test_ears_and_mouth_are_started_when_audio_is_wanted(load) -> None:
         load(INTERACTION, audio="yes")
 
 
+def test_incidents_are_recorded_when_that_is_switched_on(load) -> None:
+    launch = load(INTERACTION, incidents="true", image_topic="/camera/image_raw")
+    made_from = node_of(launch, "incident_recorder").made_from
+    file, overrides = made_from["parameters"]
+    assert load_parameter_file(Path(file), "incident_recorder")["enabled"] is False
+    assert (launch.text(overrides["enabled"]), overrides["enabled"].made_from["value_type"]) == ("true", bool)
+    remaps = {old: launch.text(new) for old, new in made_from["remappings"]}
+    assert (remaps["image"], remaps["audio/in"]) == ("/camera/image_raw", "audio/in")
+    names = [node.node_executable for node in load(INTERACTION).of(*NODES)]
+    assert "incident_recorder" not in names
+
+
 def test_node_is_named_and_placed_when_it_is_launched(load) -> None:
     launch = load(INTERACTION, namespace="robot_1", log_level="debug")
     made_from = interaction_of(launch).made_from

@@ -9,6 +9,7 @@ Source: rosbags.rosbag2.Writer (metadata.yaml version 9, which ROS 2 Jazzy and l
 import sqlite3
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -109,6 +110,11 @@ class BagWriter:
         except _DISK_ERRORS as err:
             if error is None:
                 raise BagError(f"bag {self._path} cannot be completed ({err}); check the disk") from err
+
+    def abort(self) -> None:
+        """Let the file go as it is, incomplete: for whoever removes it. Nothing may be written afterwards."""
+        with suppress(*_DISK_ERRORS):
+            self._writer.abort()
 
     def write(self, topic: str, type_name: str, message: Mapping[str, Any] | Any, log_ns: int) -> None:
         """Append a message.

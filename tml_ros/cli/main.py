@@ -42,6 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_bag(commands)
     _add_checkpoint(commands)
     _add_bench(commands)
+    _add_zone(commands)
+    _add_report(commands)
     models = commands.add_parser("models", help="list the duplex and background models that can be used")
     models.add_argument("--json", action="store_true", help="print JSON only")
     models.set_defaults(run=_run_models)
@@ -228,6 +230,37 @@ def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     native.set_defaults(run=_run_bench_native)
 
 
+def _add_zone(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    zone = commands.add_parser("zone", help="draw a zone on a picture of the camera, for the rules of a lab")
+    zone.add_argument("source", type=Path, metavar="IMAGE_OR_BAG", help="a JPEG or PNG, or a bag with pictures")
+    zone.add_argument(
+        "--out",
+        type=Path,
+        default=Path("zones.yaml"),
+        help="file to write the zone into, beside the zones that are there; the picture is called alike, with .jpg "
+        "(default: zones.yaml)",
+    )
+    zone.add_argument("--name", default="bench", help="name of the zone (default: bench)")
+    zone.add_argument(
+        "--polygon",
+        metavar="'X,Y X,Y ...'",
+        help="corners in order, as shares of width and height from 0 to 1 (default: they are clicked where a window "
+        "can be opened, otherwise a grid is drawn to read them off)",
+    )
+    zone.add_argument("--time", type=float, default=0.0, metavar="S", help="seconds into the bag (default: 0)")
+    zone.add_argument("--topic", help="topic of the pictures (default: found by name and type)")
+    zone.add_argument("--json", action="store_true", help="print JSON only")
+    zone.set_defaults(run=_run_zone)
+
+
+def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    report = commands.add_parser("report", help="one HTML page of a shift: alerts, latencies, stills, gaps")
+    report.add_argument("bag", type=Path, metavar="BAG", help="a recording of a robot, or an incident")
+    report.add_argument("--out", type=Path, help="file (default: BAG.html beside the bag)")
+    report.add_argument("--json", action="store_true", help="print JSON only")
+    report.set_defaults(run=_run_report)
+
+
 def _run_demo(options: argparse.Namespace) -> int:
     from tml_ros.cli.demo import demo
 
@@ -293,6 +326,18 @@ def _run_bench_native(options: argparse.Namespace) -> int:
     from tml_ros.cli.bench import bench_native
 
     return bench_native(options)
+
+
+def _run_zone(options: argparse.Namespace) -> int:
+    from tml_ros.cli.zone import draw_zone
+
+    return draw_zone(options)
+
+
+def _run_report(options: argparse.Namespace) -> int:
+    from tml_ros.cli.report import report
+
+    return report(options)
 
 
 def _run_models(options: argparse.Namespace) -> int:

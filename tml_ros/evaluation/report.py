@@ -7,6 +7,7 @@ content security policy allows nothing else. It knows no model.
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from importlib import resources
 from string import Template
 
@@ -20,12 +21,11 @@ from tml_ros.evaluation.results import Verdict
 from tml_ros.evaluation.store import Store
 from tml_ros.replay.report_tables import escape, facts_html
 
-__all__ = ["render_report"]
+__all__ = ["render_page", "render_report"]
 
 
 def render_report(outcome: Outcome, comparison: RunComparison | None, store: Store) -> str:
     """Return the page. store: where the frames and the sound of what failed lie."""
-    style = _asset("tml_ros.replay", "report.css") + "\n" + _asset("tml_ros.evaluation", "evaluation.css")
     title = "Evaluation of " + ", ".join(spec.label for spec in outcome.campaign.models)
     parts = (
         thresholds_html(outcome),
@@ -35,12 +35,26 @@ def render_report(outcome: Outcome, comparison: RunComparison | None, store: Sto
         real_time_html(outcome),
         failures_html(outcome, store),
     )
+    return render_page("tml_ros evaluation", title, _tiles(outcome), _facts(outcome), parts)
+
+
+def render_page(kind: str, title: str, tiles: str, facts: str, parts: Iterable[str], media: str = "media-src") -> str:
+    """Return a page without script that needs nothing from outside.
+
+    Args:
+        kind: what it is, above the title.
+        title: its heading, as text.
+        tiles, facts, parts: HTML; empty parts are left out.
+        media: directive of the content security policy for what is inside: ``media-src`` sound, ``img-src`` pictures.
+    """
+    style = _asset("tml_ros.replay", "report.css") + "\n" + _asset("tml_ros.evaluation", "evaluation.css")
     return Template(_asset("tml_ros.evaluation", "page.html")).substitute(
+        kind=escape(kind),
         title=escape(title),
-        policy=f"default-src 'none'; media-src data:; style-src '{_digest(style)}'",
+        policy=f"default-src 'none'; {media} data:; style-src '{_digest(style)}'",
         style=style,
-        tiles=_tiles(outcome),
-        facts=_facts(outcome),
+        tiles=tiles,
+        facts=facts,
         parts="\n".join(part for part in parts if part),
     )
 

@@ -5,22 +5,42 @@ are imported by the name that is found, so none of them is needed. What the mess
 ``tml_ros.media.foreign_audio``.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 from rclpy.node import Node
 from rclpy.type_support import check_for_type_support
 
 from tml_ros.errors import AudioFormatError, InputError
-from tml_ros.media.foreign_audio import AUDIO_TYPES, INFO_TYPE, AudioKind, alike, is_audio_type, is_info, kind_of
+from tml_ros.media.foreign_audio import (
+    AUDIO_TYPES,
+    INFO_TYPE,
+    AudioKind,
+    ForeignAudio,
+    alike,
+    is_audio_type,
+    is_info,
+    kind_of,
+)
 from tml_ros.nodes.messages import message_type
 from tml_ros.nodes.qos import newest_offer, newest_qos
-from tml_ros.session.ingest import Ingest
 from tml_ros.wire import INPUT_TYPES
 
-__all__ = ["AudioSource", "check_type"]
+__all__ = ["AudioReceiver", "AudioSource", "check_type"]
 
 _OWN_TYPE = INPUT_TYPES["audio/in"]
 _CHECKS_WITHOUT_INFO = 2  # a driver's publishers become known one after the other
+
+
+class AudioReceiver(Protocol):
+    """What reads the sound, such as ``Ingest``."""
+
+    audio: ForeignAudio
+
+    def take_audio_info(self, message: Any) -> None:
+        """Take in what the sound is made of."""
+
+    def refuse(self, topic: str, err: InputError) -> None:
+        """Take note that what comes on a topic cannot be used."""
 
 
 class AudioSource:
@@ -29,7 +49,7 @@ class AudioSource:
     Thread: the executor's.
     """
 
-    def __init__(self, node: Node, ingest: Ingest) -> None:
+    def __init__(self, node: Node, ingest: AudioReceiver) -> None:
         self._node = node
         self._ingest = ingest
         self._type = _OWN_TYPE

@@ -1,22 +1,36 @@
 """The subscriptions of the interaction node: one per input, with the reliability that its publishers offer."""
 
 import functools
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from rclpy.node import Node
 
-from tml_ros.nodes.audio_messages import AudioSource
+from tml_ros.nodes.audio_messages import AudioReceiver, AudioSource
 from tml_ros.nodes.clock import NodeClock, steady_timer
 from tml_ros.nodes.messages import message_type
 from tml_ros.nodes.qos import INPUT_QOS, input_profile, offers_best_effort
-from tml_ros.session.ingest import Ingest
-from tml_ros.windowing import MicroTurnAssembler
 from tml_ros.wire import INPUT_TYPES
 
-__all__ = ["InputSubscriptions"]
+__all__ = ["Counting", "InputSubscriptions", "Receiver"]
 
 _CHECK_PERIOD_S = 0.25
 _SILENT_AFTER_CHECKS = 12
+
+
+class Receiver(AudioReceiver, Protocol):
+    """What takes the messages in, such as ``Ingest``."""
+
+    def take(self, topic: str, message: Any, received_ns: int) -> None:
+        """Take in a message. topic: one of ``wire.INPUT_TYPES``."""
+
+
+class Counting(Protocol):
+    """What counts what came of the messages, such as ``MicroTurnAssembler``."""
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Totals by name."""
 
 
 class InputSubscriptions:
@@ -25,7 +39,7 @@ class InputSubscriptions:
     Thread: the executor's.
     """
 
-    def __init__(self, node: Node, ingest: Ingest, assembler: MicroTurnAssembler, clock: NodeClock) -> None:
+    def __init__(self, node: Node, ingest: Receiver, assembler: Counting, clock: NodeClock) -> None:
         self._node = node
         self._ingest = ingest
         self._assembler = assembler
@@ -39,7 +53,7 @@ class InputSubscriptions:
         self._timer = steady_timer(node, _CHECK_PERIOD_S, self._check_publishers)
 
     @property
-    def counters(self) -> dict[str, int]:
+    def counters(self) -> Mapping[str, int]:
         """What the assembler counted so far."""
         return self._assembler.counters
 

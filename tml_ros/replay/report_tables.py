@@ -22,8 +22,8 @@ def escape(text: object) -> str:
 
 
 def facts_html(model: str, facts: Mapping[str, str]) -> str:
-    """Return a description list: the model, then the caller's facts in their order."""
-    pairs = {"model": model, **facts}
+    """Return a description list: the model, if there is one, then the caller's facts in their order."""
+    pairs = {"model": model, **facts} if model else facts
     return "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>\n" for name, value in pairs.items())
 
 
