@@ -19,7 +19,7 @@ __all__ = ["HEARD_AFTER", "OVER_AFTER", "Timeline", "turn_of"]
 Sound = NDArray[np.float32]
 OVER_AFTER = 150 * SAMPLE_RATE_HZ // 1000
 HEARD_AFTER = 60 * SAMPLE_RATE_HZ // 1000
-_CLEARLY, _HARDLY = 40 * SAMPLE_RATE_HZ // 1000, 8 * SAMPLE_RATE_HZ // 1000
+_CLEARLY, _HARDLY = 60 * SAMPLE_RATE_HZ // 1000, 8 * SAMPLE_RATE_HZ // 1000
 """Samples of speech in a micro-turn from which on it counts, and up to which it does not; between them is unknown."""
 
 
