@@ -164,7 +164,7 @@ def test_the_robot_yields_within_two_micro_turns_when_it_is_interrupted(corpus):
         floors = [target.floor for target in scene.targets]
         stop = floors.index(Floor.YIELD)
         onset = max(
-            t for t in range(stop + 1) if scene.targets[t].turn_end == 0.0 and not scene.targets[t - 1].turn_end == 0.0
+            t for t in range(stop + 1) if scene.targets[t].turn_end == 0.0 and scene.targets[t - 1].turn_end != 0.0
         )
         assert stop - onset <= 2
         assert scene.playing[onset]
