@@ -94,7 +94,9 @@ class CascadeConfig:
         minimum=0.0,
         maximum=1.0,
     )
-    overlap_later: float = param(0.42, "Probability from which a longer sound stops the robot", minimum=0.0, maximum=1.0)
+    overlap_later: float = param(
+        0.42, "Probability from which a longer sound stops the robot", minimum=0.0, maximum=1.0
+    )
     overlap_hush: float = param(
         0.2,
         "Probability from which the robot at least stops in the middle of the word until it is surer; it goes on there "
