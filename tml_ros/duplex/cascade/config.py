@@ -88,15 +88,13 @@ class CascadeConfig:
         maximum=1000,
     )
     overlap_first: float = param(
-        0.8,
+        0.9,
         "Probability from which the first 330 ms of a sound stop the robot; higher than overlap_later, for the end of "
         "a short sound tells most and is not there yet",
         minimum=0.0,
         maximum=1.0,
     )
-    overlap_later: float = param(
-        0.42, "Probability from which a longer sound stops the robot", minimum=0.0, maximum=1.0
-    )
+    overlap_later: float = param(0.5, "Probability from which a longer sound stops the robot", minimum=0.0, maximum=1.0)
     overlap_hush: float = param(
         0.2,
         "Probability from which the robot at least stops in the middle of the word until it is surer; it goes on there "
