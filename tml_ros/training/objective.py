@@ -36,9 +36,14 @@ class Emphasis:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The losses of a batch. sums, counts: [streams, skills], of all processes together."""
+    """The losses of a batch.
+
+    total: what this process differentiates; the gradients of all have to be averaged. value: the loss of all processes
+    together, without that of the balance of experts. sums, counts: [streams, skills], likewise.
+    """
 
     total: Tensor
+    value: Tensor
     sums: Tensor
     counts: Tensor
 
@@ -57,12 +62,12 @@ class Objective(nn.Module):
         totals = torch.cat((weighted.detach().flatten(), sums.flatten(), counts.flatten(), sums.new_tensor([stop])))
         world = _add_up(totals)
         pairs, (summed, counted) = totals[:6].view(3, 2), totals[6:-1].view(2, *sums.shape)
-        parts = weighted[:, 0] * world / pairs[:, 1].clamp(min=1e-6)
         weights = emphasis.losses
-        total = parts @ parts.new_tensor([weights.floor, weights.text, weights.auxiliary])
+        shares = sums.new_tensor([weights.floor, weights.text, weights.auxiliary]) / pairs[:, 1].clamp(min=1e-6)
+        total, value = weighted[:, 0] @ shares * world, pairs[:, 0] @ shares
         if weights.balance and each.uses:
             total = total + weights.balance * balance_loss([_of_all(use) for use in each.uses])
-        return Measured(total, summed, counted), bool(totals[-1])
+        return Measured(total, value, summed, counted), bool(totals[-1])
 
     def _by_stream(self, each: TokenLosses, batch: Batch, emphasis: Emphasis) -> tuple[Tensor, Tensor, Tensor]:
         """Return sums and counts [streams, skills], and the weighted sum and weight of floor, text, auxiliary [3, 2].

@@ -46,7 +46,7 @@ class Reporter:
         """Take in a step. rows, audio_s: of all processes."""
         self._sums = self._sums + progress.measured.sums
         self._counts = self._counts + progress.measured.counts
-        self._totals.append(progress.measured.total.detach())
+        self._totals.append(progress.measured.value)
         self._rows += rows
         self._audio_s += audio_s
 
