@@ -1,6 +1,6 @@
 """Trainings in processes of their own, forked from this one so that torch is imported once; prints one line of JSON.
 
-    python apart.py FOLDER
+python apart.py FOLDER
 """
 
 import hashlib
@@ -14,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-import torch._dynamo  # optimisers import it: once is enough
+import torch._dynamo  # optimisers import it, and curves the next: once is enough
+import torch.utils.tensorboard
 from safetensors.torch import load_file
 
 from tml_ros.training.parallel import joined
@@ -28,7 +29,7 @@ PORT = 29_517
 def short(**changes) -> TrainSettings:
     """A few steps of the tiny training, each of them saved."""
     tiny = load_settings("tiny")
-    stages = (replace(tiny.stages[0], steps=8, rows=4), replace(tiny.stages[1], steps=8, rows=4))
+    stages = (replace(tiny.stages[0], steps=6, rows=4), replace(tiny.stages[1], steps=6, rows=4))
     return replace(tiny, stages=stages, workers=0, save_s=0.0, log_steps=3, **changes)
 
 
