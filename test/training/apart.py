@@ -8,6 +8,7 @@ import json
 import os
 import random
 import signal
+import socket
 import sys
 import time
 from dataclasses import replace
@@ -23,7 +24,6 @@ from tml_ros.training.settings import TrainSettings, load_settings
 from tml_ros.training.trainer import Trainer
 
 KILLS = 3
-PORT = 29_517
 
 
 def short(**changes) -> TrainSettings:
@@ -59,6 +59,12 @@ def kill_somewhere(pid: int, out: Path, chance: random.Random) -> bool:
     return os.WIFSIGNALED(status)
 
 
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
 def newest(out: Path) -> str:
     return max((path.parent.name for path in out.glob("state/0*/state.json")), default="")
 
@@ -79,19 +85,16 @@ def losses(out: Path) -> list[float]:
 
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
-    chance, settings = random.Random(7), short()
-    killed, whole = folder / "killed", folder / "whole"
+    chance, settings = random.Random(7), short(shape={})  # with experts
+    killed, whole, pair = folder / "killed", folder / "whole", folder / "pair"
     kills = sum(kill_somewhere(forked(settings, killed), killed, chance) for _ in range(KILLS))
-    os.waitpid(forked(settings, killed), 0)
+    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    going = [forked(settings, pair, RANK=str(rank), **group) for rank in range(2)]
+    going.append(forked(settings, killed))
     train(settings, whole)
-    pairs = short(shape={})  # with experts
-    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(PORT)}
-    both = [forked(pairs, folder / "both", RANK=str(rank), **group) for rank in range(2)]
-    train(pairs, folder / "alone")
-    codes = [os.waitpid(pid, 0)[1] for pid in both]
-    found = {"kills": kills, "killed": digest(killed), "whole": digest(whole), "codes": codes}
-    found |= {"both": losses(folder / "both"), "alone": losses(folder / "alone")}
-    print(json.dumps(found | {"apart": apart(folder / "both", folder / "alone")}))
+    found = {"kills": kills, "codes": [os.waitpid(pid, 0)[1] for pid in going]}
+    found |= {"killed": digest(killed), "whole": digest(whole), "apart": apart(pair, whole)}
+    print(json.dumps(found | {"pair": losses(pair), "alone": losses(whole)}))
 
 
 if __name__ == "__main__":
