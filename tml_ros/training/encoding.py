@@ -24,40 +24,49 @@ from tml_ros.duplex.native.shape import NativeShape
 from tml_ros.duplex.native.texts import TextQueue
 from tml_ros.duplex.native.tokens import FLOOR_MARKERS, SOURCE_MARKERS, Marker
 from tml_ros.duplex.native.vocabulary import Vocabulary
-from tml_ros.records import MICRO_TURN_SAMPLES, TextSource
+from tml_ros.records import MICRO_TURN_SAMPLES, TextSource, TranscriptEvent
 from tml_ros.training.conversation import Conversation, Target
 
 __all__ = ["Arrays", "Batch", "Encoder"]
 
 Arrays = dict[str, NDArray[np.generic]]
+_LETTERS = "abcdefghijklmnopqrstuvwxyz'"
 _MARKER_OF = {floor: int(marker) for marker, floor in FLOOR_MARKERS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """B rows of T micro-turns. skill: [B, T] int64, index into ``skills``."""
+    """B rows of T micro-turns.
+
+    skill: [B, T] int64, index into ``skills``. spelled: [B, L] int64, what people say in a row, letter by letter, as
+    indices into ``letters``, ABSENT behind the last. letters: [28] int64, tokens; the first stands for no letter.
+    """
 
     inputs: StreamInputs
     targets: StreamTargets
     skill: Tensor
     skills: tuple[str, ...]
+    spelled: Tensor
+    letters: Tensor
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[np.generic]], skills: Sequence[str]) -> "Batch":
         """Wrap the arrays that ``Encoder.arrays`` made."""
         made = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        skill = made.pop("skill")
+        skill, spelled, letters = (made.pop(name) for name in ("skill", "spelled", "letters"))
         wanted = {name.removeprefix("wanted."): made.pop(name) for name in list(made) if name.startswith("wanted.")}
         made["audio"] = torch.zeros(*skill.shape, 0)
-        return cls(StreamInputs(**made), StreamTargets(**wanted), skill, tuple(skills))
+        return cls(StreamInputs(**made), StreamTargets(**wanted), skill, tuple(skills), spelled, letters)
 
     def to(self, device: torch.device | str) -> "Batch":
         """Return the batch on a device."""
-        return Batch(self.inputs.to(device), self.targets.to(device), self.skill.to(device), self.skills)
+        skill, spelled, letters = (each.to(device) for each in (self.skill, self.spelled, self.letters))
+        return Batch(self.inputs.to(device), self.targets.to(device), skill, self.skills, spelled, letters)
 
     def rows(self, begin: int, end: int) -> "Batch":
         """Return the rows [begin, end); there must be no pictures, which are not kept by rows."""
-        return Batch(self.inputs.rows(begin, end), self.targets.rows(begin, end), self.skill[begin:end], self.skills)
+        parts = (self.inputs.rows(begin, end), self.targets.rows(begin, end), self.skill[begin:end], self.skills)
+        return Batch(*parts, self.spelled[begin:end], self.letters)
 
     @property
     def audio_s(self) -> float:
@@ -75,6 +84,7 @@ class Encoder:
         self._shape = shape
         self._vocabulary = vocabulary
         self._log_mel = LogMel(shape)
+        self._letters = np.array([Marker.SPARE_1, *(vocabulary.encode(letter)[0] for letter in _LETTERS)], np.int64)
 
     def batch(self, rows: Sequence[Sequence[Conversation]], turns: int) -> Batch:
         """Return rows of scenes, one after the other, each cut or filled up to ``turns`` micro-turns.
@@ -101,6 +111,7 @@ class Encoder:
             arrays["reference_levels"] = self._levels([row.sound("reference") for row in made])
             arrays["reference_present"] = np.stack([row.reference_present() for row in made])
         arrays |= self._pictures(made) | self._texts_in(made) | self._wanted(made)
+        arrays |= {"spelled": _spelled([row.heard() for row in made]), "letters": self._letters}
         return arrays
 
     # ------------------------------------------------------------------------------------------------- inputs
@@ -160,6 +171,15 @@ class Encoder:
             return encode(self._vocabulary, record)
 
 
+def _spelled(rows: list[str]) -> NDArray[np.int64]:
+    """Return texts letter by letter, [B, L]; what is no letter is left out."""
+    found = [[1 + _LETTERS.index(letter) for letter in text.lower() if letter in _LETTERS] for text in rows]
+    made = np.full((len(rows), max(1, *(len(each) for each in found))), ABSENT, np.int64)
+    for number, letters in enumerate(found):
+        made[number, : len(letters)] = letters
+    return made
+
+
 @lru_cache(maxsize=4096)
 def _encoded(vocabulary: Vocabulary, record: Record) -> tuple[int, ...]:
     return tuple(encode(vocabulary, record))
@@ -216,6 +236,11 @@ class _Row:
 
     def texts(self) -> dict[int, tuple[tuple[TextSource, str], ...]]:
         return {begin + turn: texts for begin, scene in self._scenes for turn, texts in scene.texts.items()}
+
+    def heard(self) -> str:
+        """Return all that people say, where it is to be written down."""
+        records = [record for _, target in self.targets() for record in target.records]
+        return " ".join(one.text for one in records if isinstance(one, TranscriptEvent) and one.speaker == "user")
 
     def targets(self) -> Iterator[tuple[int, Target]]:
         for begin, scene in self._scenes:

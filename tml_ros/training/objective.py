@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tml_ros.duplex.native.experts import RouterUse, balance_loss
 from tml_ros.duplex.native.inputs import ABSENT
@@ -27,10 +28,14 @@ STREAMS = ("floor", "text", "quiet", "auxiliary")
 
 @dataclass(frozen=True, slots=True)
 class Emphasis:
-    """What counts how much. quiet: of a micro-turn in which nothing shall be said, beside a token of text."""
+    """What counts how much. quiet: of a micro-turn in which nothing shall be said, beside a token of text.
+
+    spelling: of the letters of what people say.
+    """
 
     losses: LossWeights = field(default_factory=lambda: LossWeights(flow=0.0))
     quiet: float = 1.0
+    spelling: float = 0.5
     floors: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -65,6 +70,9 @@ class Objective(nn.Module):
         weights = emphasis.losses
         shares = sums.new_tensor([weights.floor, weights.text, weights.auxiliary]) / pairs[:, 1].clamp(min=1e-6)
         total, value = weighted[:, 0] @ shares * world, pairs[:, 0] @ shares
+        if emphasis.spelling:
+            spelling = _spelling(self.model, each.sound, batch)
+            total, value = total + emphasis.spelling * spelling, value + emphasis.spelling * spelling.detach()
         if weights.balance and each.uses:
             total = total + weights.balance * balance_loss([_of_all(use) for use in each.uses])
         return Measured(total, value, summed, counted), bool(totals[-1])
@@ -94,6 +102,24 @@ class Objective(nn.Module):
             torch.stack((each.auxiliary.sum(), each.known.sum().float())),
         ]
         return sums, counts, torch.stack(weighted)
+
+
+def _spelling(model: InteractionTransformer, sound: Tensor, batch: Batch) -> Tensor:
+    """Return how badly what is said can be spelled from the hidden states of sound alone, [B, T, n, D], per letter.
+
+    Words are learned from few examples each, letters from all of them; and a letter is asked for where it sounds, not
+    a micro-turn later. It takes no weights of its own: letters are tokens of the text.
+
+    Source: Graves et al. 2006, connectionist temporal classification.
+    """
+    lengths = (batch.spelled != ABSENT).sum(-1)
+    logits = functional.linear(sound.flatten(1, 2), model.embedding.weight[batch.letters])
+    chances = functional.log_softmax(logits.float(), dim=-1).transpose(0, 1)
+    places = torch.full_like(lengths, len(chances))
+    losses = functional.ctc_loss(
+        chances, batch.spelled.clamp(min=0), places, lengths, reduction="none", zero_infinity=True
+    )
+    return losses.sum() / lengths.sum().clamp(min=1)
 
 
 def _floor_weights(batch: Batch, emphasis: Emphasis) -> Tensor:

@@ -203,8 +203,8 @@ class Trainer:
 def emphasis_of(stage: Stage) -> Emphasis:
     """Return what counts how much in a stage."""
     given = dict(stage.emphasis)
-    floors, quiet = given.pop("floors", {}), given.pop("quiet", 1.0)
-    return Emphasis(replace(LossWeights(flow=0.0), **given), quiet, floors)
+    rest = {name: given.pop(name) for name in ("floors", "quiet", "spelling") if name in given}
+    return Emphasis(replace(LossWeights(flow=0.0), **given), **rest)
 
 
 class _Clock:
