@@ -9,8 +9,9 @@ from tml_ros.training import acoustics
 from tml_ros.training.corpus_build import Amounts, jobs
 from tml_ros.training.corpus_clips import Job, real_parts, spoken_part, timed_ends, word_ends
 from tml_ros.training.corpus_texts import Texts
+from tml_ros.training.espeak_words import espeak
 from tml_ros.training.meanings import FILLER, Meanings, reminder
-from tml_ros.training.overlap_voices import common_words
+from tml_ros.training.overlap_voices import LANGUAGES, common_words
 
 MEANINGS = Meanings()
 
@@ -22,6 +23,7 @@ MEANINGS = Meanings()
         ("remind me in ten seconds to stir", TimerDraft("stir", 10.0)),
         ("every minute remind me to breathe", TimerDraft("breathe", 60.0, 60.0)),
         ("remind me to breathe", None),
+        ("remind me to breathe in sixty hours", None),
         ("remind me to stir every purple minutes", None),
     ],
 )
@@ -94,6 +96,10 @@ def test_words_end_before_the_pause_when_the_synthesiser_tells_where_they_begin(
     ends = timed_ends("go, out of it", [(0, 0), (4, 9000), (11, 15000)], ((0, 4000), (8800, 20000)))
 
     assert ends == (4000, 12000, 15000, 20000)
+
+
+def test_every_accent_speaks_when_the_library_is_asked():
+    assert all(len(espeak("go", f"{language}+m3", 1.0, 50)[0]) > 1600 for language in LANGUAGES)
 
 
 def test_held_voices_are_not_learnt_from_when_they_speak():

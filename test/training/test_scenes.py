@@ -235,8 +235,16 @@ def test_everything_moves_along_when_scenes_are_joined(corpus):
 
     assert both.skill == "mixed"
     assert set(both.texts) == {first.turns + turn for turn in second.texts}
-    assert both.targets == first.targets + second.targets
+    assert [one.records for one in both.targets] == [one.records for one in first.targets + second.targets]
     np.testing.assert_array_equal(both.audio[len(first.audio) :], second.audio)
+
+
+def test_a_turn_stays_over_when_the_next_scene_does_not_know_of_it(corpus):
+    first, second = compose(corpus, {"sentence": 1}, 0, 1, QUIET), compose(corpus, {"typed": 1}, 0, 1, QUIET)
+    both = joined([first, second])
+
+    assert first.targets[-1].turn_end == 1.0 and np.isnan(second.targets[0].turn_end)
+    assert both.targets[first.turns].turn_end == 1.0
 
 
 def test_a_stage_lies_between_when_the_curriculum_is_half_way():

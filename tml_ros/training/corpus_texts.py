@@ -145,7 +145,7 @@ class Texts:
 
     def _reminder(self) -> str:
         amount = self._rng.randint(1, 12) if self._rng.random() < 0.7 else self._rng.randint(1, 60)
-        unit = self._rng.choice(("second", "minute", "minute", "hour"))
+        unit = self._rng.choice(("second", "minute", "minute", "hour") if amount <= 12 else ("second", "minute"))
         when = f"{self._rng.choice(('every', 'every', 'in'))} {number_to_words(amount)} {unit}{'s' * (amount > 1)}"
         chore, form = self._rng.choice(_CHORES), self._rng.random()
         if form < 0.75:

@@ -59,7 +59,7 @@ def espeak(text: str, voice: str, speed: float, pitch: int) -> tuple[Sound, list
     """
     with _lock:
         library, rate_hz = _library()
-        if library.espeak_SetVoiceByName(voice.encode()):
+        if all(library.espeak_SetVoiceByName(name.encode()) for name in _names(voice)):
             raise SynthesisError(f"espeak-ng has no voice {voice!r}; see espeak-ng --voices")
         library.espeak_SetParameter(_RATE, round(ESPEAK_WORDS_PER_MINUTE * speed), 0)
         library.espeak_SetParameter(_PITCH, pitch, 0)
@@ -67,6 +67,12 @@ def espeak(text: str, voice: str, speed: float, pitch: int) -> tuple[Sound, list
     factor = SAMPLE_RATE_HZ / rate_hz
     resampled = np.asarray(soxr.resample(sound, rate_hz, SAMPLE_RATE_HZ), np.float32)
     return resampled, [(place - 1, round(sample * factor)) for place, sample in words]
+
+
+def _names(voice: str) -> tuple[str, str]:
+    """Return what the library may call a voice: en-gb is its en."""
+    language, plus, variant = voice.partition("+")
+    return voice, language.partition("-")[0] + plus + variant
 
 
 def _spoken(library: ctypes.CDLL, text: str) -> tuple[Sound, list[tuple[int, int]]]:

@@ -9,7 +9,7 @@ import functools
 import re
 from dataclasses import dataclass
 
-from tml_ros.duplex.native.markup import Record
+from tml_ros.duplex.native.markup import MAX_TIMER_S, Record
 from tml_ros.intents.file import load_intents
 from tml_ros.intents.grammar import Grammar, Meaning, normalise
 from tml_ros.intents.numbers import words_to_number
@@ -87,8 +87,8 @@ def reminder(words: str) -> TimerDraft | None:
         if found is None:
             continue
         amount = 1 if found["amount"] in (None, "a", "an") else words_to_number(found["amount"])
-        if amount:
-            after_s = float(amount * _UNITS_S[found["unit"]])
+        after_s = float((amount or 0) * _UNITS_S[found["unit"]])
+        if 0 < after_s <= MAX_TIMER_S:
             return TimerDraft(found["what"], after_s, after_s if found["how"] == "every" else 0.0)
     return None
 

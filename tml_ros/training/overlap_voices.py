@@ -19,9 +19,9 @@ from tml_ros.training.overlap_clips import LONGEST, MS, Clip, Counts, Sound, tri
 from tml_ros.training.overlap_recordings import read
 from tml_ros.training.overlap_texts import BACK_CHANNELS, HUM_PHONEMES, HUMS, ROBOT_LINES, SPELLED, draw_bid
 
-__all__ = ["Festival", "common_words", "draw_voice", "robot_lines", "spoken"]
+__all__ = ["LANGUAGES", "Festival", "common_words", "draw_voice", "robot_lines", "spoken"]
 
-_LANGUAGES = (
+LANGUAGES = (
     "en-us", "en-us-nyc", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-029",
 )  # fmt: skip
 _VARIANTS = (
@@ -107,7 +107,7 @@ def draw_voice(rng: Generator, held: bool) -> tuple[str, Synthesiser | Festival]
     kind = rng.random()
     if kind < 0.68:
         variants = _HELD_VARIANTS if held else _VARIANTS
-        voice = f"{rng.choice(_LANGUAGES)}+{rng.choice(variants)}"
+        voice = f"{rng.choice(LANGUAGES)}+{rng.choice(variants)}"
         return f"espeak:{voice}", EspeakSynthesiser(voice, float(rng.uniform(0.8, 1.35)), int(rng.integers(15, 90)))
     if kind < 0.98 or not shutil.which("text2wave"):
         name = str(rng.choice(_HELD_FLITE if held else _FLITE))

@@ -9,7 +9,7 @@ indices of its own. It knows the skills' names, not what happens in them, and no
 """
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from tml_ros.errors import ConfigError, nearest_name
 from tml_ros.records import MICRO_TURN_SAMPLES
 from tml_ros.training import scene_floor, scene_requests, scene_words
-from tml_ros.training.conversation import Conversation
+from tml_ros.training.conversation import Conversation, Target
 from tml_ros.training.corpus import Corpus
 from tml_ros.training.meanings import Meanings
 from tml_ros.training.scene_cast import Cast
@@ -39,7 +39,7 @@ SKILLS: Mapping[str, Callable[[Cast], Conversation]] = {
     "backchannel_out": scene_floor.backchannel_out,
 }
 WEIGHTS: Mapping[str, float] = {
-    "word": 4.0, "sentence": 4.0, "none": 2.0, "reply": 1.0, "pause": 1.5, "barge_in": 1.2, "backchannel": 1.0,
+    "word": 4.0, "sentence": 4.0, "none": 2.0, "reply": 1.0, "pause": 1.5, "barge_in": 1.8, "backchannel": 1.0,
     "backchannel_out": 0.4, "delegate": 0.7, "timer": 0.7, "typed": 0.5,
 }  # fmt: skip
 """How often each skill comes, relative to the others."""
@@ -88,12 +88,22 @@ def joined(scenes: list[Conversation], turns: int | None = None) -> Conversation
     return Conversation(
         skill=scenes[0].skill if len({scene.skill for scene in scenes}) == 1 else "mixed",
         audio=np.concatenate([scene.audio for scene in scenes])[: total * MICRO_TURN_SAMPLES],
-        targets=tuple(target for scene in scenes for target in scene.targets)[:total],
+        targets=tuple(_carried(target for scene in scenes for target in scene.targets))[:total],
         reference=np.concatenate(references)[: total * MICRO_TURN_SAMPLES] if has_reference else None,
         playing=np.concatenate(playing)[:total],
         frames={begin + t: f for begin, one in keyed for t, f in one.frames.items() if begin + t < total},
         texts={begin + t: lines for begin, one in keyed for t, lines in one.texts.items() if begin + t < total},
     )
+
+
+def _carried(targets: Iterable[Target]) -> Iterator[Target]:
+    """Let a turn that is over stay so until somebody speaks, where a scene does not know of the one before."""
+    is_over = False
+    for target in targets:
+        if is_over and target.turn_end != target.turn_end and target.user_speaking == 0.0:
+            target = replace(target, turn_end=1.0)
+        is_over = target.turn_end == 1.0
+        yield target
 
 
 def streams(
