@@ -82,8 +82,8 @@ class LogMel(nn.Module):
     def _measure(self, samples: Tensor) -> Tensor:
         """samples: [B, 240 + 160 * F] -> [B, F, M]."""
         frames = samples.unfold(1, MEL_WINDOW_SAMPLES, HOP_SAMPLES).to(torch.float64) * self.window
-        spectrum = torch.view_as_real(torch.fft.rfft(frames, _FFT_SAMPLES))
-        power = spectrum.square().sum(-1) @ self.bands
+        spectrum = torch.fft.rfft(frames, _FFT_SAMPLES)
+        power: Tensor = (spectrum.real.square() + spectrum.imag.square()) @ self.bands
         return power.clamp_min(_LEAST_POWER).log()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "LogMel":
@@ -114,19 +114,23 @@ class MelTokens(nn.Module):
         for table in (self.audio, self.reference):
             nn.init.normal_(table, std=shape.mel_channels**-0.5)
 
-    def forward(self, audio: Tensor, audio_present: Tensor, reference: Tensor, reference_present: Tensor) -> Tensor:
+    def forward(
+        self, audio: Tensor, audio_present: Tensor, reference: Tensor | None, reference_present: Tensor
+    ) -> Tensor:
         """Embed micro-turns.
 
         Args:
             audio: [..., 20, M] int64 levels of the microphone.
             audio_present: [...] bool.
-            reference: [..., 20, M] int64 levels of the reference.
+            reference: [..., 20, M] int64 levels of the reference, None where there is none at all.
             reference_present: [...] bool.
 
         Returns:
             [..., A, D], of the parameters' dtype.
         """
-        frames = self._bags(self.audio, audio, audio_present) + self._bags(self.reference, reference, reference_present)
+        frames = self._bags(self.audio, audio, audio_present)
+        if reference is not None:
+            frames = frames + self._bags(self.reference, reference, reference_present)
         grouped: Tensor = self.project(frames.reshape(*frames.shape[:-2], self._shape.audio_tokens, -1))
         return grouped
 
