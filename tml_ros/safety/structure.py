@@ -19,6 +19,7 @@ _ROWS, _COLUMNS = 12, 16
 _TEXTURE = 3.0  # mean squared slope per pixel, of 255, above which a part of the scene has structure to lose
 _LIKENESS = 0.5
 _FEW_BLOCKS = 6
+_FLAT_SHARE = 0.02
 _HEALTHY, _PARTLY = 0.1, 0.3  # shares that are covered
 _OTHER_COLOUR = 16.0
 _NEARLY_ALL = 0.8
@@ -48,6 +49,11 @@ class _Blocks:
         self.slopes: NDArray[np.float32] = np.stack([across, down], axis=2)[:height, :width]
         self.energy: NDArray[np.float32] = self._per_block((self.slopes**2).sum(axis=2))
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether there is next to nothing to see anywhere."""
+        return float((self.energy > _TEXTURE).mean()) < _FLAT_SHARE
+
     def _per_block(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return [12, 16] means."""
         height, width = values.shape
@@ -58,7 +64,7 @@ class _Blocks:
     def likeness(self, other: "_Blocks") -> NDArray[np.float32]:
         """Return [12, 16] from -1 to 1: whether the slopes are where they are in another picture."""
         joint = self._per_block((self.slopes * other.slopes).sum(axis=2))
-        return joint / np.sqrt(self.energy * other.energy + 1e-6)
+        return np.asarray(joint / np.sqrt(self.energy * other.energy + 1e-6), np.float32)
 
 
 class Structure:
@@ -76,14 +82,16 @@ class Structure:
     def judge(self, rgb: NDArray[np.uint8], luma: NDArray[np.uint8], step_s: float) -> tuple[float, bool]:
         """Return the share that is covered, and whether it is dark instead. rgb: [h, w, 3]; luma: [h, w]."""
         now, brightness = _Blocks(rgb, luma), float(luma.mean())
-        usual = self._usual = self._usual or now
+        if self._usual is None or (self._usual.is_flat and not now.is_flat):
+            self._usual = now
+        usual = self._usual
         is_kept = (usual.energy > _TEXTURE) & (now.likeness(usual) > _LIKENESS)
         light = _light(now, usual, is_kept)
         is_dim = brightness < self._config.dark_luma or light < self._config.dark_share
         if is_kept.sum() < _FEW_BLOCKS and is_dim and self._is_even(now, usual, brightness):
             self._covered = 0.0
             return 0.0, True
-        self._covered = _covered(now, usual, is_kept, light)
+        self._covered = 1.0 if usual.is_flat else _covered(now, usual, is_kept, light)
         is_dark = is_dim and self._covered < _PARTLY
         self._learn(now, usual, is_kept, step_s, is_healthy=self._covered < _HEALTHY and not is_dark)
         return self._covered, is_dark

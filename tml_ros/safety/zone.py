@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tml_ros.config import param
 from tml_ros.errors import ConfigError, nearest_name
-from tml_ros.safety.eye import Blob, View
+from tml_ros.safety.arrays import Mask
+from tml_ros.safety.blobs import Blob
+from tml_ros.safety.eye import View
+from tml_ros.safety.scene import Comparison
 from tml_ros.safety.watcher import Box, Reading, SafetyTurn, Surroundings
 from tml_ros.safety.zones import WHOLE, Zone
 
@@ -64,21 +64,21 @@ class ZoneWatcher:
         if self._began_ns is None:
             self._began_ns = turn.start_ns
         for view in turn.views:
-            if view.is_ready and not view.is_blind:
-                self._look(view)
+            if view.found is not None:
+                self._look(view, view.found)
         since = {
             "empty_s": (turn.end_ns - (self._inside_ns or self._began_ns)) / 1e9,
             "quiet_s": (turn.end_ns - (self._moved_ns or self._began_ns)) / 1e9,
         }
         return Reading({**self._values, **since}, self._boxes)
 
-    def _look(self, view: View) -> None:
+    def _look(self, view: View, found: Comparison) -> None:
         mask = self._zone.mask(view.shape)
         size = max(1, int(mask.sum()))
-        inside = [blob for blob in view.blobs if self._is_person(blob) and self._stands_in(view, blob, mask)]
+        inside = [blob for blob in view.blobs if self._is_person(blob) and self._stands_in(view, found, blob, mask)]
         moving = float((view.moving & mask).sum()) / size
         self._values["people"] = float(len(inside))
-        self._values["new"] = float((view.new & ~view.shadow & mask).sum()) / size
+        self._values["new"] = float((found.new & ~found.shadow & mask).sum()) / size
         self._values["moving"] = moving
         self._boxes = tuple((blob.left, blob.top, blob.right, blob.bottom) for blob in inside)
         if inside:
@@ -91,15 +91,13 @@ class ZoneWatcher:
         is_big = height >= self._config.least_height and blob.area >= self._config.least_area
         return is_big and width <= self._config.widest * height and blob.moved and not blob.is_ghost
 
-    def _stands_in(self, view: View, blob: Blob, mask: NDArray[np.bool_]) -> bool:
+    def _stands_in(self, view: View, found: Comparison, blob: Blob, mask: Mask) -> bool:
         rows, columns = view.shape
         low = blob.bottom - self._config.feet * (blob.bottom - blob.top)
-        band = (
-            slice(int(low * rows), round(blob.bottom * rows)),
-            slice(round(blob.left * columns), round(blob.right * columns)),
-        )
-        feet = (view.labels[band] == blob.label) & ~view.shadow[band]
-        return float((feet & mask[band]).sum()) / mask.size >= self._config.least_feet
+        down = slice(int(low * rows), round(blob.bottom * rows))
+        band = (down, slice(round(blob.left * columns), round(blob.right * columns)))
+        feet = (view.labels[band] == blob.label) & found.new[band] & ~found.shadow[band] & mask[band]
+        return float(feet.sum()) / mask.size >= self._config.least_feet
 
 
 def find_zone(name: str, surroundings: Surroundings) -> Zone:
