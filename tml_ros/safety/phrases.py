@@ -3,7 +3,7 @@
 What is heard is untrusted: a phrase can state a fact or acknowledge an alert of the rules file, and nothing else.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from tml_ros.errors import ConfigError
 from tml_ros.intents.grammar import normalise
@@ -30,9 +30,14 @@ class Phrases:
     def found_in(self, text: str) -> bool:
         """Tell whether any of them stands somewhere in a text."""
         words = normalise(text).split()[:_MOST_WORDS]
-        return any(
-            end > start
-            for node in self._nodes
-            for start in range(len(words))
-            for end, _ in match(node, words, start, {}, lambda *_: iter(()))
-        )
+        return any(end > start for start in range(len(words)) for end in self._ends(words, start))
+
+    def are(self, text: str) -> bool:
+        """Tell whether one of them is all of a text."""
+        words = normalise(text).split()
+        return 0 < len(words) <= _MOST_WORDS and len(words) in self._ends(words, 0)
+
+    def _ends(self, words: list[str], start: int) -> Iterator[int]:
+        for node in self._nodes:
+            for end, _ in match(node, words, start, {}, lambda *_: iter(())):
+                yield end

@@ -8,7 +8,11 @@ WATCHERS = Registry(
     "tml_ros.watchers",
     "watcher",
     {
+        "alarm_tone": "tml_ros.safety.alarm_tone:AlarmTone",
+        "call": "tml_ros.safety.call:CallWatcher",
         "camera": "tml_ros.safety.camera_health:CameraHealth",
+        "hum": "tml_ros.safety.hum:Hum",
+        "sound_level": "tml_ros.safety.sound_level:SoundLevel",
         "zone": "tml_ros.safety.zone:ZoneWatcher",
     },
 )
