@@ -11,8 +11,10 @@ WATCHERS = Registry(
         "alarm_tone": "tml_ros.safety.alarm_tone:AlarmTone",
         "call": "tml_ros.safety.call:CallWatcher",
         "camera": "tml_ros.safety.camera_health:CameraHealth",
+        "flame": "tml_ros.safety.flame:FlameWatcher",
         "hum": "tml_ros.safety.hum:Hum",
         "sound_level": "tml_ros.safety.sound_level:SoundLevel",
+        "surface": "tml_ros.safety.surface:SurfaceWatcher",
         "zone": "tml_ros.safety.zone:ZoneWatcher",
     },
 )

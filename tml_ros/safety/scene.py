@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from tml_ros.config import param
-from tml_ros.safety.arrays import Bytes, Floats, Mask, closed, opened
+from tml_ros.safety.arrays import Bytes, Floats, Mask, closed, largest, mean, opened, smallest
 
 __all__ = ["Comparison", "SceneConfig", "SceneMemory", "distance", "light_of", "soft"]
 
@@ -130,7 +130,7 @@ class _Learned:
         """Let the scene follow where nothing is new, and take in what has stood still for long."""
         share = np.float32(min(0.2, step_s / config.adapt_s))
         weight = np.where(found.new, np.float32(0.0), share)
-        away = np.abs(found.lit - self.scene).max(axis=2)
+        away = largest(np.abs(found.lit - self.scene))
         self.varies = self.varies + weight * (away - self.varies)
         weight[found.new & (np.minimum(found.new_s, still_s) > config.absorb_s)] = 1.0
         self.scene = self.scene + weight[..., None] * (found.lit - self.scene)
@@ -147,8 +147,8 @@ def light_of(picture: Floats, scene: Floats) -> Floats:
 
 def distance(picture: Floats, scene: Floats) -> Floats:
     """Return [h, w] how far a picture lies outside of what a scene has within a pixel, in its worst colour."""
-    high, low = cv2.dilate(scene, _SQUARE), cv2.erode(scene, _SQUARE)
-    return np.asarray(np.maximum(picture - high, low - picture).max(axis=2), np.float32)
+    high, low = np.asarray(cv2.dilate(scene, _SQUARE)), np.asarray(cv2.erode(scene, _SQUARE))
+    return largest(np.maximum(picture - high, low - picture, dtype=np.float32))
 
 
 def soft(rgb: Bytes) -> Floats:
@@ -159,7 +159,7 @@ def soft(rgb: Bytes) -> Floats:
 def _is_shadow(lit: Floats, scene: Floats) -> Mask:
     """Return what is the scene, darker by one factor for all colours."""
     ratio = (lit + 4.0) / (scene + 4.0)
-    mean = ratio.mean(axis=2)
-    is_even = (ratio.max(axis=2) - ratio.min(axis=2)) < 0.07
-    shadow: Mask = is_even & (mean > 0.4) & (mean < 0.97)
+    darker = mean(ratio)
+    is_even = (largest(ratio) - smallest(ratio)) < 0.07
+    shadow: Mask = is_even & (darker > 0.4) & (darker < 0.97)
     return shadow

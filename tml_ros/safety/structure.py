@@ -44,26 +44,17 @@ class _Blocks:
         self.mean: NDArray[np.float32] = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32)
         soft = cv2.GaussianBlur(luma, (5, 5), 0).astype(np.float32)
         across, down = cv2.Sobel(soft, cv2.CV_32F, 1, 0) / 8.0, cv2.Sobel(soft, cv2.CV_32F, 0, 1) / 8.0
-        height = soft.shape[0] // _ROWS * _ROWS
-        width = soft.shape[1] // _COLUMNS * _COLUMNS
-        self.slopes: NDArray[np.float32] = np.stack([across, down], axis=2)[:height, :width]
-        self.energy: NDArray[np.float32] = self._per_block((self.slopes**2).sum(axis=2))
+        self._slopes = (np.asarray(across, np.float32), np.asarray(down, np.float32))
+        self.energy: NDArray[np.float32] = _per_block(self._slopes[0] ** 2 + self._slopes[1] ** 2)
 
     @property
     def is_flat(self) -> bool:
         """Whether there is next to nothing to see anywhere."""
         return float((self.energy > _TEXTURE).mean()) < _FLAT_SHARE
 
-    def _per_block(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return [12, 16] means."""
-        height, width = values.shape
-        parts = values.reshape(_ROWS, height // _ROWS, _COLUMNS, width // _COLUMNS)
-        means: NDArray[np.float32] = parts.mean(axis=(1, 3), dtype=np.float32)
-        return means
-
     def likeness(self, other: "_Blocks") -> NDArray[np.float32]:
         """Return [12, 16] from -1 to 1: whether the slopes are where they are in another picture."""
-        joint = self._per_block((self.slopes * other.slopes).sum(axis=2))
+        joint = _per_block(self._slopes[0] * other._slopes[0] + self._slopes[1] * other._slopes[1])
         return np.asarray(joint / np.sqrt(self.energy * other.energy + 1e-6), np.float32)
 
 
@@ -112,6 +103,11 @@ class Structure:
         if pattern.std() < 0.6:
             return brightness < 16.0 and self._covered < _PARTLY
         return float(np.corrcoef(pattern.ravel(), before.ravel())[0, 1]) > 0.6
+
+
+def _per_block(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return [12, 16] means. values: [h, w]."""
+    return np.asarray(cv2.resize(values, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _light(now: _Blocks, usual: _Blocks, is_kept: NDArray[np.bool_]) -> float:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tml_ros.config import param
-from tml_ros.safety.arrays import Mask, eroded, grown
+from tml_ros.safety.arrays import Mask, eroded, grown, largest
 from tml_ros.safety.blobs import Blob
 from tml_ros.safety.eye import View
 from tml_ros.safety.scene import Comparison
@@ -110,7 +110,7 @@ class SurfaceWatcher:
         if gained.sum() < self._config.growth * area or lost.sum() > _LOST * gained.sum():
             return False
         near = grown(old, max(1, round(self._config.rim * inside.shape[1])))
-        away = np.abs(found.lit - before.lit).max(axis=2)
+        away = largest(np.abs(found.lit - before.lit))
         core = eroded(old) if eroded(old).sum() >= _FEW else old
         is_slow = float((gained & near).sum()) >= 0.95 * float(gained.sum())
         is_steady = float((away[core] < _STEADY).mean()) >= self._config.steady
