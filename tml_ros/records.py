@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "APART_UTTERANCES",
     "MICRO_TURN_NS",
     "MICRO_TURN_SAMPLES",
     "SAMPLE_RATE_HZ",
@@ -51,6 +52,9 @@ __all__ = [
 SAMPLE_RATE_HZ = 16_000
 MICRO_TURN_NS = 200_000_000
 MICRO_TURN_SAMPLES = 3_200
+APART_UTTERANCES = 1 << 32
+"""Utterances from this number on are no part of a conversation, such as the alerts of the watchers: they neither begin
+a session nor end with one."""
 
 
 # ---------------------------------------------------------------------------------------------------------- inputs

@@ -21,7 +21,15 @@ from numpy.typing import NDArray
 
 from tml_ros.config import param
 from tml_ros.devices.voice import Voice, raised_cosine
-from tml_ros.records import SAMPLE_RATE_HZ, PlaybackState, SpeechCommand, SpeechControl, SpeechKind, SpeechPiece
+from tml_ros.records import (
+    APART_UTTERANCES,
+    SAMPLE_RATE_HZ,
+    PlaybackState,
+    SpeechCommand,
+    SpeechControl,
+    SpeechKind,
+    SpeechPiece,
+)
 
 __all__ = ["Block", "Mark", "Mixer", "MixerConfig"]
 
@@ -121,7 +129,7 @@ class Mixer:
 
     def add(self, piece: SpeechPiece) -> None:
         """Take in a piece of an utterance."""
-        if not self._follow_session(piece.session_id):
+        if piece.utterance_id < APART_UTTERANCES and not self._follow_session(piece.session_id):
             self.counters["old_session_pieces"] += 1
             return
         closed = self._closed.get((piece.session_id, piece.utterance_id))
@@ -147,7 +155,7 @@ class Mixer:
             self._control_all(control.command)
             return
         voice = self._find(control.utterance_id)
-        key = (self._session or "", control.utterance_id)
+        key = voice.key if voice is not None else (self._session or "", control.utterance_id)
         if control.command is SpeechCommand.FLUSH and key not in self._closed:
             self._flush(key, voice)  # its pieces may still be on their way
         elif voice is None:
@@ -324,12 +332,16 @@ class Mixer:
             self._old_sessions.append(self._session)
             self._control_all(SpeechCommand.FLUSH)
             for voice in self._voices:
-                voice.end()
+                if voice.key[1] < APART_UTTERANCES:
+                    voice.end()
         self._session = session_id
         return True
 
     def _find(self, utterance_id: int) -> Voice | None:
-        return next((one for one in self._voices if one.key == (self._session, utterance_id)), None)
+        def fits(key: tuple[str, int]) -> bool:
+            return key[1] == utterance_id and (utterance_id >= APART_UTTERANCES or key[0] == self._session)
+
+        return next((one for one in self._voices if fits(one.key)), None)
 
     def _change(self, voice: Voice, state: PlaybackState, offset: int) -> None:
         if voice.state is not state:

@@ -29,7 +29,7 @@ from tml_ros.session import InteractionConfig, TurnRecords
 from tml_ros.session.build import Assembly, all_parameters, build
 from tml_ros.session.ingest import Ingest
 from tml_ros.windowing import MicroTurnAssembler
-from tml_ros.wire import OUTPUT_TYPES, to_tree
+from tml_ros.wire import OUTPUT_TYPES, Published, to_tree
 
 __all__ = ["InteractionNode", "main"]
 
@@ -61,6 +61,7 @@ class InteractionNode(LifecycleNode):
         self._timer = steady_timer(self, 1.0, self._publish_diagnostics)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(SetBool, "~/mute", self._on_mute)
+        self.create_service(Trigger, "~/acknowledge", self._on_acknowledge)
 
     @property
     def wants_autostart(self) -> bool:
@@ -87,10 +88,10 @@ class InteractionNode(LifecycleNode):
         if self._assembly is None:
             return _FAILURE
         assembler = MicroTurnAssembler(self._assembly.config.window)
-        ingest = Ingest(assembler, self._assembly.engine.submit, self._assembly.config.audio_input)
+        ingest = Ingest(assembler, self._assembly.submit, self._assembly.config.audio_input)
         result = super().on_activate(state)
         self._delegates.open()
-        self._assembly.engine.start(self._publish)
+        self._assembly.start(self._publish, self._publish_one)
         self._inputs = InputSubscriptions(self, ingest, assembler, self._node_clock)
         return result
 
@@ -100,7 +101,7 @@ class InteractionNode(LifecycleNode):
             self._inputs.close()
             self._inputs = None
         if self._assembly is not None:
-            self._assembly.engine.stop()
+            self._assembly.stop()
         self._delegates.close()
         return super().on_deactivate(state)
 
@@ -127,20 +128,24 @@ class InteractionNode(LifecycleNode):
     def _publish(self, done: TurnRecords) -> None:
         """Publish the records of one micro-turn. Thread: the engine's."""
         for record in done.records:
-            topic, type_name, tree = to_tree(record)
-            self._outputs[topic].publish(fill(message_type(type_name)(), tree))
-            if isinstance(record, IntentProposal):
-                self._forwarder.publish(record)
-            elif isinstance(record, TurnMetrics):
+            self._publish_one(record)
+            if isinstance(record, TurnMetrics):
                 self._newest = record
         if self._foxglove is not None:
             self._foxglove.publish(done)
+
+    def _publish_one(self, record: Published) -> None:
+        """Publish one record. Thread: the engine's, or that of safety."""
+        topic, type_name, tree = to_tree(record)
+        self._outputs[topic].publish(fill(message_type(type_name)(), tree))
+        if isinstance(record, IntentProposal):
+            self._forwarder.publish(record)
 
     def _publish_diagnostics(self) -> None:
         counters = dict(self._newest.counters) if self._newest else {}
         silent: list[str] = []
         if self._assembly is not None:
-            counters |= {name: count for name, count in self._assembly.engine.counters.items() if count}
+            counters |= {name: count for name, count in self._assembly.counters.items() if count}
         if self._inputs is not None:
             counters |= self._inputs.counters
             silent = self._inputs.silent_topics()
@@ -164,6 +169,16 @@ class InteractionNode(LifecycleNode):
             return response
         self._assembly.engine.is_muted = bool(request.data)
         response.success, response.message = True, "microphone muted" if request.data else "microphone open"
+        return response
+
+    def _on_acknowledge(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Take note that somebody knows of the open alerts."""
+        if self._assembly is None or self._assembly.safety is None:
+            response.message = "nothing is watched; set safety.lab_file to a lab file and configure the node"
+            return response
+        rules = self._assembly.safety.acknowledge()
+        response.success = bool(rules)
+        response.message = f"acknowledged: {', '.join(rules)}" if rules else "there is no open alert"
         return response
 
 

@@ -157,7 +157,7 @@ class _Player:
     ) -> None:
         self.log = RunLog(assembly.config.model)
         self.digest = Digest()
-        self._engine = assembly.engine
+        self._assembly = assembly
         self._clock = clock
         self._options = options
         self._writer = writer
@@ -182,7 +182,7 @@ class _Player:
     def play(self, window: ClosedWindow) -> None:
         """Run one window."""
         self._clock.set_ns(window.turn.end_ns)
-        done = self._engine.process(window)
+        done = self._assembly.process(window)
         self._gather(done, self._delay_ns(window.turn.end_ns))
 
     def _delay_ns(self, end_ns: int) -> int:

@@ -8,26 +8,15 @@ Source: config/scene.schema.json.
 import functools
 import json
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import jsonschema
 
-from tml_ros.errors import SceneError, nearest_name
+from tml_ros.documents import explain
+from tml_ros.errors import SceneError
 from tml_ros.resources import find
 
-__all__ = ["check_schema", "explain"]
-
-TYPES = {"array": "a list", "integer": "a whole number", "object": "a mapping", "string": "a text"}
-LIMITS = {
-    "exclusiveMinimum": "more than",
-    "maxItems": "a list as long as",
-    "maxLength": "a length of at most",
-    "maximum": "at most",
-    "minItems": "a list as long as",
-    "minLength": "a length of at least",
-    "minimum": "at least",
-}
+__all__ = ["check_schema"]
 
 
 @functools.cache
@@ -71,48 +60,3 @@ def _check_numbers(value: Any, source: str, key: str) -> None:
 def _key_path(error: jsonschema.ValidationError) -> str:
     parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path]
     return "".join(parts).lstrip(".") or "top level"
-
-
-def explain(error: jsonschema.ValidationError) -> str:
-    """Say what was found and what is expected, with the nearest known key or value."""
-    value: Any = error.instance
-    limit: Any = error.validator_value
-    match error.validator:
-        case "additionalProperties":
-            return _unknown_key(value, _properties(error))
-        case "required":
-            missing = [name for name in limit if name not in value]
-            return f"got {_brief(value)}, expected the key {missing[0]!r}; add it"
-        case "oneOf":
-            kinds = [branch["required"][0] for branch in limit]
-            found = [kind for kind in kinds if kind in value]
-            return f"got {_brief(found or sorted(value))}, expected exactly one of the keys {', '.join(kinds)}"
-        case "dependentRequired":
-            needed = ((key, name) for key, names in limit.items() if key in value for name in names)
-            key, name = next((key, name) for key, name in needed if name not in value)
-            return f"{key!r} ({_brief(value[key])}) goes with {name!r} only; add {name!r} or remove {key!r}"
-        case "enum":
-            return f"got {_brief(value)}, expected one of {', '.join(limit)}{nearest_name(str(value), limit)}"
-        case "type":
-            return f"got {_brief(value)}, expected {TYPES.get(limit, limit)}"
-        case "pattern":
-            return f"got {_brief(value)}, expected a ROS name such as audio/in (letters, digits, _ and /)"
-        case _:
-            return f"got {_brief(value)}, expected {LIMITS.get(str(error.validator), error.validator)} {limit}"
-
-
-def _properties(error: jsonschema.ValidationError) -> Mapping[str, Any]:
-    schema: Any = error.schema
-    known: Mapping[str, Any] = schema["properties"]
-    return known
-
-
-def _unknown_key(value: Mapping[str, Any], known: Mapping[str, Any]) -> str:
-    unknown = next(name for name in value if name not in known)
-    hint = nearest_name(unknown, known) or f"; known: {', '.join(sorted(known))}"
-    return f"unknown key {unknown!r} with value {_brief(value[unknown])}{hint}"
-
-
-def _brief(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

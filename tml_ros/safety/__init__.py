@@ -1,3 +1,6 @@
-"""Watching over a place: advisory only, never a safety function. L2: knows sound, pictures, bags; no model."""
+"""Watch a place and say when something is wrong: watchers, rules and alerts. Advisory, never a safety function."""
 
-__all__: list[str] = []
+from tml_ros.safety.lab_file import LabFile, load_lab
+from tml_ros.safety.monitor import SafetyMonitor, SafetyOutput
+
+__all__ = ["LabFile", "SafetyMonitor", "SafetyOutput", "load_lab"]

@@ -1,8 +1,9 @@
 """Build an engine from flat parameters: the one place where configuration becomes objects, for node and replay."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
 
 from tml_ros.background.port import BackgroundPort
 from tml_ros.clock import Clock
@@ -11,21 +12,65 @@ from tml_ros.duplex.protocol import DuplexModel
 from tml_ros.duplex.registry import available_models, create_model, model_parameters
 from tml_ros.intents.allow_list import AllowList
 from tml_ros.resources import locate
+from tml_ros.safety import SafetyMonitor, load_lab
 from tml_ros.session.config import InteractionConfig
 from tml_ros.session.context import read_facts
-from tml_ros.session.engine import InferenceEngine
-from tml_ros.speech.synthesis import CachedSynthesiser, create_synthesiser
+from tml_ros.session.engine import InferenceEngine, TurnRecords
+from tml_ros.session.safety_path import SafetyPath
+from tml_ros.speech.synthesis import CachedSynthesiser, Synthesiser, create_synthesiser
+from tml_ros.windowing import ClosedWindow
+from tml_ros.wire import Published
 
 __all__ = ["Assembly", "all_parameters", "build", "read_config"]
 
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """An engine with what it was built from; close the model after the engine."""
+    """An engine with what it was built from; close the model after the engine. safety: where a place is watched."""
 
     config: InteractionConfig
     model: DuplexModel
     engine: InferenceEngine
+    safety: SafetyPath | None = None
+
+    @property
+    def counters(self) -> Counter[str]:
+        """What engine and watchers counted so far."""
+        return self.engine.counters + (self.safety.counters if self.safety is not None else Counter())
+
+    def start(self, publish: Callable[[TurnRecords], None], publish_one: Callable[[Published], None]) -> None:
+        """Begin to work in threads; ``publish`` is called from the engine's, ``publish_one`` from that of safety."""
+        safety = self.safety
+        if safety is not None:
+            safety.start(publish_one)
+
+        def hear_and_publish(done: TurnRecords) -> None:
+            if safety is not None:
+                safety.hear(done.records)
+            publish(done)
+
+        self.engine.start(hear_and_publish)
+
+    def submit(self, window: ClosedWindow) -> None:
+        """Hand a window to the watchers and to the model; neither waits for the other."""
+        if self.safety is not None:
+            self.safety.submit(window)
+        self.engine.submit(window)
+
+    def process(self, window: ClosedWindow) -> TurnRecords:
+        """Run a window through both in the caller's thread: what the watchers say comes first."""
+        if self.safety is None:
+            return self.engine.process(window)
+        alerts = tuple(self.safety.process(window))
+        done = self.engine.process(window)
+        self.safety.hear(done.records)
+        return replace(done, records=alerts + done.records)
+
+    def stop(self) -> None:
+        """Finish what is at work and end the session."""
+        if self.safety is not None:
+            self.safety.stop()
+        self.engine.stop()
 
 
 def all_parameters(model: str) -> dict[str, Parameter]:
@@ -49,10 +94,10 @@ def read_config(values: Mapping[str, Any]) -> InteractionConfig:
 
 
 def build(values: Mapping[str, Any], clock: Clock, port: BackgroundPort | None = None) -> Assembly:
-    """Make model, synthesiser and engine. port: where tasks are sent; without it there is nobody to ask.
+    """Make model, synthesiser, engine and watchers. port: where tasks are sent; without it there is nobody to ask.
 
     Raises:
-        ConfigError: a parameter or the intents file is wrong.
+        ConfigError: a parameter, the intents file or the lab file is wrong.
         ModelError: no such model.
         MissingDependencyError: a program, library or model file is absent.
     """
@@ -66,4 +111,17 @@ def build(values: Mapping[str, Any], clock: Clock, port: BackgroundPort | None =
     model = create_model(config.model, flat)
     read_facts(config.delegation.facts)
     speech = CachedSynthesiser(synthesiser)
-    return Assembly(config, model, InferenceEngine(model, config, speech, allow_list, clock, port))
+    engine = InferenceEngine(model, config, speech, allow_list, clock, port)
+    return Assembly(config, model, engine, _safety(config, engine, speech, allow_list))
+
+
+def _safety(
+    config: InteractionConfig, engine: InferenceEngine, speech: Synthesiser, allow_list: AllowList
+) -> SafetyPath | None:
+    """Return what watches the place, None where nothing is to be watched."""
+    if not config.safety.lab_file:
+        return None
+    lab = load_lab(locate(config.safety.lab_file), allow_list)
+    monitor = SafetyMonitor(lab, eye=config.safety.eye, allow_missing=config.safety.allow_missing)
+    backend = cast(Literal["own", "cv_bridge"], config.image_backend)
+    return SafetyPath(monitor, config.safety, speech, allow_list, engine.tell, backend)

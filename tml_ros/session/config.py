@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from tml_ros.config import param
 from tml_ros.media.foreign_audio import AudioInputConfig
+from tml_ros.safety.config import SafetyConfig
 from tml_ros.speech.echo import EchoConfig
 from tml_ros.windowing import WindowConfig
 
@@ -145,3 +146,4 @@ class InteractionConfig:
     speech: SpeechConfig = field(default_factory=SpeechConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     delegation: DelegationConfig = field(default_factory=DelegationConfig)
+    safety: SafetyConfig = field(default_factory=SafetyConfig)

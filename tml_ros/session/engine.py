@@ -18,7 +18,8 @@ from tml_ros.duplex.protocol import DuplexModel, SessionInfo
 from tml_ros.errors import ImageFormatError, MissingDependencyError, TmlError
 from tml_ros.intents.allow_list import AllowList
 from tml_ros.media import to_rgb
-from tml_ros.records import Frame, MicroTurn, StampedImage, TurnMetrics
+from tml_ros.records import Frame, MicroTurn, StampedImage, TextInput, TurnMetrics
+from tml_ros.safety.monitor import SafetyOutput
 from tml_ros.session.config import InteractionConfig
 from tml_ros.session.names import session_id_for
 from tml_ros.session.session import InteractionSession, TurnConditions
@@ -31,6 +32,8 @@ from tml_ros.wire import Published
 __all__ = ["InferenceEngine", "TurnRecords"]
 
 _RECOVERY_TURNS = 25
+_MOST_TOLD = 100
+_LATER_NS = 60_000_000_000  # further ahead is a clock that went back
 _log = logging.getLogger(__name__)
 
 
@@ -77,6 +80,7 @@ class InferenceEngine:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._is_stopping = False
+        self._told: deque[SafetyOutput] = deque(maxlen=_MOST_TOLD)
 
     # ------------------------------------------------------------------------------------------------- live
 
@@ -95,6 +99,10 @@ class InferenceEngine:
                 self.counters["dropped_windows"] += 1
             self._waiting.append(window)
             self._changed.notify()
+
+    def tell(self, output: SafetyOutput) -> None:
+        """Tell the model of alerts with the next window that begins after them; returns at once."""
+        self._told.append(output)
 
     def stop(self) -> None:
         """Finish the window at work, leave the others, and end the session."""
@@ -160,7 +168,7 @@ class InferenceEngine:
         self.counters["overload_dropped_images"] += len(window.images) - len(images)
         turn = replace(window.turn, frames=self._decode(images))
         session = self._session_for(window)
-        turn = self._without_echo(turn)
+        turn = self._without_echo(self._with_cues(turn, session))
         try:
             records = session.step(turn, window.report, conditions)
             self._recovering_turns = max(0, self._recovering_turns - 1)
@@ -187,6 +195,18 @@ class InferenceEngine:
             erle_db=self._echo.meter.erle_db,
             echo_delay_sec=self._echo.meter.delay_sec,
         )
+
+    def _with_cues(self, turn: MicroTurn, session: InteractionSession) -> MicroTurn:
+        """Add what the model is told of alerts: those of earlier windows only, whichever thread is faster."""
+        told = [self._told.popleft() for _ in range(len(self._told))]
+        cues: tuple[TextInput, ...] = ()
+        for output in told:
+            if 0 < max((cue.stamp_ns for cue in output.cues), default=0) - turn.start_ns < _LATER_NS:
+                self._told.append(output)
+                continue
+            session.note_alerts(output.alerts)
+            cues += output.cues
+        return replace(turn, texts=turn.texts + cues) if cues else turn
 
     def _without_echo(self, turn: MicroTurn) -> MicroTurn:
         """Take the robot's own voice out of the sound; a muted microphone's is not listened to."""

@@ -6,7 +6,7 @@ and looks at no clock: the same turns give the same records. It knows neither RO
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -138,6 +138,11 @@ class InteractionSession:
         self._timers.add(output.timers + woven.timers, turn.end_ns)
         records += self._update_state(output, turn, conditions)
         return [*records, self.metrics(turn, report)]
+
+    def note_alerts(self, alerts: Iterable[SafetyAlert]) -> None:
+        """Remember alerts that others raised, for the background model's context."""
+        for alert in alerts:
+            self._conversation.on_alert(alert)
 
     def close(self) -> None:
         """End the model's stream and give up what was delegated."""

@@ -1,0 +1,20 @@
+"""Kinds of watchers by name. Others add theirs through the entry-point group ``tml_ros.watchers``."""
+
+from tml_ros.plugins import Registry
+
+__all__ = ["WATCHERS"]
+
+WATCHERS = Registry(
+    "tml_ros.watchers",
+    "watcher",
+    {
+        "alarm_tone": "tml_ros.safety.alarm_tone:AlarmTone",
+        "call": "tml_ros.safety.call:CallWatcher",
+        "camera": "tml_ros.safety.camera_health:CameraHealth",
+        "flame": "tml_ros.safety.flame:FlameWatcher",
+        "hum": "tml_ros.safety.hum:Hum",
+        "sound_level": "tml_ros.safety.sound_level:SoundLevel",
+        "surface": "tml_ros.safety.surface:SurfaceWatcher",
+        "zone": "tml_ros.safety.zone:ZoneWatcher",
+    },
+)

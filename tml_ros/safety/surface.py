@@ -1,0 +1,117 @@
+"""Watch a surface: something that spreads over it, and something that was left on it.
+
+A spill grows slowly at its rim, loses nothing, and what it has covered stays as it is; a hand comes fast, a shadow goes
+again, a glint is everywhere at once. It knows no rules, and no liquid: what spreads without a colour of its own on a
+surface like it is not seen.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tml_ros.config import param
+from tml_ros.safety.arrays import Mask, eroded, grown, largest
+from tml_ros.safety.blobs import Blob
+from tml_ros.safety.eye import View
+from tml_ros.safety.scene import Comparison
+from tml_ros.safety.watcher import Box, Reading, SafetyTurn, Surroundings
+from tml_ros.safety.zone import find_zone
+
+__all__ = ["SurfaceConfig", "SurfaceWatcher"]
+
+_FEW = 8  # pixels
+_LOST = 0.25  # of what is gained
+_SAME = 0.3
+_STEADY = 14.0
+
+
+@dataclass(frozen=True, slots=True)
+class SurfaceConfig:
+    """What spreads, and what is left."""
+
+    zone: str = param("", "Name of the zone that is the surface; empty: the whole picture")
+    least_area: float = param(0.003, "Least area of a spill, share of the picture", minimum=0.0, maximum=1.0)
+    within_s: float = param(0.3, "Time over which growth is measured", unit="s", minimum=0.2, maximum=10.0)
+    growth: float = param(0.04, "Least growth in that time, share of what it is then", minimum=0.0, maximum=1.0)
+    rim: float = param(
+        0.03, "Most that a rim moves in that time, share of the picture's width", minimum=0.0, maximum=1.0
+    )
+    steady: float = param(
+        0.85, "Share of what was covered before that must look as it did then", minimum=0.0, maximum=1.0
+    )
+    colour: float = param(55.0, "Largest variation of colour within a spill, of 255", minimum=1.0, maximum=255.0)
+    left_s: float = param(3.0, "Time after which something new that is still counts as left", unit="s", minimum=0.2)
+
+
+class SurfaceWatcher:
+    """The kind ``surface``."""
+
+    config_type: ClassVar[type[Any]] = SurfaceConfig
+    values: ClassVar[Mapping[str, str]] = {
+        "spill": "1 while something that has spread is there, otherwise 0",
+        "area": "its share of the picture",
+        "left": "share of the zone where something new is and stays",
+    }
+
+    def __init__(self, config: SurfaceConfig, surroundings: Surroundings) -> None:
+        self._config = config
+        self._zone = find_zone(config.zone, surroundings)
+        self._past: deque[tuple[int, Comparison]] = deque()
+        self._spills: Mask | None = None
+        self._values: dict[str, float | None] = dict.fromkeys(self.values)
+        self._boxes: tuple[Box, ...] = ()
+
+    def step(self, turn: SafetyTurn) -> Reading:
+        """Take in the next turn."""
+        for view in turn.views:
+            if view.found is not None:
+                self._look(view, view.found)
+        return Reading(dict(self._values), self._boxes)
+
+    def _look(self, view: View, found: Comparison) -> None:
+        mask = self._zone.mask(view.shape)
+        before = self._before(view.frame.stamp_ns, found)
+        spills = np.zeros(view.shape, np.bool_)
+        boxes: list[Box] = []
+        for blob in view.blobs:
+            inside = (view.labels == blob.label) & found.new
+            if self._is_known(inside) or (before is not None and self._spreads(blob, inside & mask, before, found)):
+                spills |= inside
+                boxes.append((blob.left, blob.top, blob.right, blob.bottom))
+        self._spills, self._boxes = spills, tuple(boxes)
+        still = found.new & ~found.shadow & (np.minimum(found.new_s, view.still_s) >= self._config.left_s) & mask
+        self._values = {
+            "spill": float(bool(boxes)),
+            "area": float(spills.mean()),
+            "left": float(still.sum()) / max(1, int(mask.sum())),
+        }
+
+    def _is_known(self, inside: Mask) -> bool:
+        """Tell whether this was found to be a spill before."""
+        return self._spills is not None and float((self._spills & inside).sum()) > _SAME * float(inside.sum())
+
+    def _before(self, stamp_ns: int, found: Comparison) -> Comparison | None:
+        """Return how it was a while ago, None when that is not known."""
+        within_ns = round(self._config.within_s * 1e9)
+        self._past.append((stamp_ns, found))
+        while len(self._past) > 1 and self._past[1][0] <= stamp_ns - within_ns:
+            self._past.popleft()
+        return self._past[0][1] if self._past[0][0] <= stamp_ns - within_ns else None
+
+    def _spreads(self, blob: Blob, inside: Mask, before: Comparison, found: Comparison) -> bool:
+        area, old = int(inside.sum()), inside & before.new
+        if area < self._config.least_area * inside.size or old.sum() < _FEW or blob.is_ghost:
+            return False
+        gained = inside & ~before.new
+        lost = before.new & grown(inside, 2) & ~inside & ~found.new
+        if gained.sum() < self._config.growth * area or lost.sum() > _LOST * gained.sum():
+            return False
+        near = grown(old, max(1, round(self._config.rim * inside.shape[1])))
+        away = largest(np.abs(found.lit - before.lit))
+        core = eroded(old) if eroded(old).sum() >= _FEW else old
+        is_slow = float((gained & near).sum()) >= 0.95 * float(gained.sum())
+        is_steady = float((away[core] < _STEADY).mean()) >= self._config.steady
+        return is_slow and is_steady and float(found.lit[inside].std(axis=0).max()) <= self._config.colour
