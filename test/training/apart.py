@@ -29,7 +29,7 @@ KILLS = 3
 def short(**changes) -> TrainSettings:
     """A few steps of the tiny training, each of them saved."""
     tiny = load_settings("tiny")
-    stages = (replace(tiny.stages[0], steps=6, rows=4), replace(tiny.stages[1], steps=6, rows=4))
+    stages = (replace(tiny.stages[0], steps=5, rows=4), replace(tiny.stages[1], steps=5, rows=4))
     return replace(tiny, stages=stages, workers=0, save_s=0.0, log_steps=3, **changes)
 
 
@@ -86,15 +86,17 @@ def losses(out: Path) -> list[float]:
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
     chance, settings = random.Random(7), short(shape={})  # with experts
-    killed, whole, pair = folder / "killed", folder / "whole", folder / "pair"
+    plain = replace(settings, optimizer=replace(settings.optimizer, matrix_rate=0.0))  # Muon rounds to bfloat16
+    killed, whole, pair, alone = (folder / name for name in ("killed", "whole", "pair", "alone"))
     kills = sum(kill_somewhere(forked(settings, killed), killed, chance) for _ in range(KILLS))
     group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    going = [forked(settings, pair, RANK=str(rank), **group) for rank in range(2)]
+    going = [forked(plain, pair, RANK=str(rank), **group) for rank in range(2)]
     going.append(forked(settings, killed))
     train(settings, whole)
+    train(plain, alone)
     found = {"kills": kills, "codes": [os.waitpid(pid, 0)[1] for pid in going]}
-    found |= {"killed": digest(killed), "whole": digest(whole), "apart": apart(pair, whole)}
-    print(json.dumps(found | {"pair": losses(pair), "alone": losses(whole)}))
+    found |= {"killed": digest(killed), "whole": digest(whole), "apart": apart(pair, alone)}
+    print(json.dumps(found | {"pair": losses(pair), "alone": losses(alone)}))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 Everything that a step depends on is the weights, the state of AdamW and the number of the step, so ``tensors`` and
 ``restore`` are all it takes to go on. Some parameters may be left as they are. It knows no files and no scenes.
 
-Source: Loshchilov and Hutter 2019 (arXiv 1711.05101) for AdamW, 2017 (arXiv 1608.03983) for the cosine.
+Source: Loshchilov and Hutter 2019 (arXiv 1711.05101) for AdamW, 2017 (arXiv 1608.03983) for the cosine; Liu et al. 2025
+(arXiv 2502.16982) for Muon, which makes the steps of a matrix orthogonal.
 """
 
 import math
@@ -25,6 +26,7 @@ from tml_ros.training.settings import OptimizerSettings
 __all__ = ["Learner", "LearnerOptions", "Progress", "is_learned"]
 
 _FLAT = 1  # dimensions of parameters that decay leaves alone: norms and biases
+_MATRICES = ("blocks.", "sound.project.", "sight.whole.", "sight.coarse.")
 _NOT_TRAINED = ("flow.", "vocoder.", "voice_queries")
 
 
@@ -76,15 +78,7 @@ class Learner:
         self._learned = {name: each for name, each in model.named_parameters() if each.requires_grad}
         if not self._learned:
             raise ModelError("no parameter is to be trained; let is_trainable accept some names")
-        settings = options.optimizer
-        groups: list[dict[str, Any]] = [
-            {"params": [each for each in self._learned.values() if each.dim() > _FLAT]},
-            {"params": [each for each in self._learned.values() if each.dim() <= _FLAT], "weight_decay": 0.0},
-        ]
-        decay = settings.weight_decay
-        self._optimizer = torch.optim.AdamW(
-            [group for group in groups if group["params"]], lr=settings.rate, betas=settings.betas, weight_decay=decay
-        )
+        self._optimizers = _optimizers(self._learned, options.optimizer)
         self._average = {name: each.detach().clone() for name, each in self._learned.items()} if options.average else {}
         self._objective = _shared(Objective(model))
         self._device = model.embedding.weight.device
@@ -107,10 +101,12 @@ class Learner:
             measured, wants_stop = self._objective(batch.to(self._device), emphasis, stop)
         if not torch.isfinite(measured.total):
             raise ModelError(f"the loss of step {self.step} is {measured.total.item()}; lower optimizer.rate")
-        self._optimizer.zero_grad(set_to_none=True)
+        for optimizer, _ in self._optimizers:
+            optimizer.zero_grad(set_to_none=True)
         measured.total.backward()
         norm = nn.utils.clip_grad_norm_(self._learned.values(), self.options.optimizer.clip)
-        self._optimizer.step()
+        for optimizer, _ in self._optimizers:
+            optimizer.step()
         self._keep_average()
         self.step += 1
         return Progress(self.step, measured, rate, float(norm), wants_stop)
@@ -125,9 +121,10 @@ class Learner:
         """Return everything that going on takes, beside the number of the step, by name."""
         found = {f"model.{name}": each for name, each in self.model.state_dict().items()}
         found |= {f"average.{name}": each for name, each in self._average.items()}
-        for name, parameter in self._learned.items():
-            for key, value in self._optimizer.state.get(parameter, {}).items():
-                found[f"optimizer.{key}.{name}"] = value
+        for optimizer, _ in self._optimizers:
+            for name, parameter in self._learned.items():
+                for key, value in optimizer.state.get(parameter, {}).items():
+                    found[f"optimizer.{key}.{name}"] = value
         return {name: each.detach() for name, each in found.items()}
 
     def restore(self, step: int, tensors: Mapping[str, Tensor]) -> None:
@@ -142,12 +139,18 @@ class Learner:
         self.model.load_state_dict({name: tensors[f"model.{name}"] for name in self.model.state_dict()})
         for name, average in self._average.items():
             average.copy_(tensors[f"average.{name}"])
-        for name, parameter in self._learned.items():
-            keys = ("step", "exp_avg", "exp_avg_sq")
-            if f"optimizer.step.{name}" in tensors:
-                state = {key: tensors[f"optimizer.{key}.{name}"].clone() for key in keys}
-                self._optimizer.state[parameter] = {key: self._placed(key, value) for key, value in state.items()}
+        for optimizer, _ in self._optimizers:
+            for group in optimizer.param_groups:
+                for parameter in group["params"]:
+                    optimizer.state[parameter].update(self._state_of(parameter, tensors))
         self.step = step
+
+    def _state_of(self, parameter: nn.Parameter, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return what an optimiser keeps of a parameter, by its own names; nothing before the first gradient."""
+        (name,) = (name for name, each in self._learned.items() if each is parameter)
+        names = {key: f"optimizer.{key}.{name}" for key in ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")}
+        kept = {key: tensors[full].clone() for key, full in names.items() if full in tensors}
+        return {key: self._placed(key, value) for key, value in kept.items()}
 
     def _placed(self, key: str, value: Tensor) -> Tensor:
         return value if key == "step" else value.to(self._device)
@@ -159,10 +162,11 @@ class Learner:
         done = (step - settings.warmup_steps) / max(1, self.options.steps - settings.warmup_steps)
         cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, done))))
         share = settings.final_share + (1 - settings.final_share) * cosine
-        rate = settings.rate * min(1.0, (step + 1) / (settings.warmup_steps + 1)) * share
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-        return rate
+        share *= min(1.0, (step + 1) / (settings.warmup_steps + 1))
+        for optimizer, rate in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * share
+        return settings.rate * share
 
     @torch.no_grad()
     def _keep_average(self) -> None:
@@ -170,6 +174,31 @@ class Learner:
         keep = min(self.options.average, (1 + self.step) / (10 + self.step))
         for name, average in self._average.items():
             average.lerp_(self._learned[name], 1 - keep)
+
+
+def _optimizers(
+    learned: Mapping[str, nn.Parameter], settings: OptimizerSettings
+) -> list[tuple[torch.optim.Optimizer, float]]:
+    """Return who learns the parameters, each with its rate."""
+    matrices = {
+        name: each
+        for name, each in learned.items()
+        if settings.matrix_rate and each.dim() == 2 and name.startswith(_MATRICES)
+    }
+    others = [each for name, each in learned.items() if name not in matrices]
+    groups: list[dict[str, Any]] = [
+        {"params": [each for each in others if each.dim() > _FLAT]},
+        {"params": [each for each in others if each.dim() <= _FLAT], "weight_decay": 0.0},
+    ]
+    made: list[tuple[torch.optim.Optimizer, float]] = []
+    groups = [group for group in groups if group["params"]]
+    if groups:
+        adam = torch.optim.AdamW(groups, settings.rate, betas=settings.betas, weight_decay=settings.weight_decay)
+        made.append((adam, settings.rate))
+    if matrices:
+        muon = torch.optim.Muon(matrices.values(), settings.matrix_rate, weight_decay=settings.weight_decay)
+        made.append((muon, settings.matrix_rate))
+    return made
 
 
 def _shared(objective: Objective) -> nn.Module:

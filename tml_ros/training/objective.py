@@ -64,15 +64,15 @@ class Objective(nn.Module):
         """Return the losses, and whether any process wants to stop."""
         each = token_losses(self.model, batch.inputs, batch.targets)
         sums, counts, weighted = self._by_stream(each, batch, emphasis)
+        if emphasis.spelling:
+            weighted = torch.cat((weighted, _spelling(self.model, each.sound, batch)[None]))
         totals = torch.cat((weighted.detach().flatten(), sums.flatten(), counts.flatten(), sums.new_tensor([stop])))
         world = _add_up(totals)
-        pairs, (summed, counted) = totals[:6].view(3, 2), totals[6:-1].view(2, *sums.shape)
-        weights = emphasis.losses
-        shares = sums.new_tensor([weights.floor, weights.text, weights.auxiliary]) / pairs[:, 1].clamp(min=1e-6)
+        size, weights = weighted.numel(), emphasis.losses
+        pairs, (summed, counted) = totals[:size].view(-1, 2), totals[size:-1].view(2, *sums.shape)
+        each_counts = [weights.floor, weights.text, weights.auxiliary, emphasis.spelling][: len(pairs)]
+        shares = sums.new_tensor(each_counts) / pairs[:, 1].clamp(min=1e-6)
         total, value = weighted[:, 0] @ shares * world, pairs[:, 0] @ shares
-        if emphasis.spelling:
-            spelling = _spelling(self.model, each.sound, batch)
-            total, value = total + emphasis.spelling * spelling, value + emphasis.spelling * spelling.detach()
         if weights.balance and each.uses:
             total = total + weights.balance * balance_loss([_of_all(use) for use in each.uses])
         return Measured(total, value, summed, counted), bool(totals[-1])
@@ -105,7 +105,9 @@ class Objective(nn.Module):
 
 
 def _spelling(model: InteractionTransformer, sound: Tensor, batch: Batch) -> Tensor:
-    """Return how badly what is said can be spelled from the hidden states of sound alone, [B, T, n, D], per letter.
+    """Return how badly what is said can be spelled from the hidden states of sound alone, and of how many letters, [2].
+
+    sound: [B, T, n, D]. Rows in which nothing is to be written down are left out.
 
     Words are learned from few examples each, letters from all of them; and a letter is asked for where it sounds, not
     a micro-turn later. It takes no weights of its own: letters are tokens of the text.
@@ -119,7 +121,7 @@ def _spelling(model: InteractionTransformer, sound: Tensor, batch: Batch) -> Ten
     losses = functional.ctc_loss(
         chances, batch.spelled.clamp(min=0), places, lengths, reduction="none", zero_infinity=True
     )
-    return losses.sum() / lengths.sum().clamp(min=1)
+    return torch.stack((losses[lengths > 0].sum(), lengths.sum().float()))
 
 
 def _floor_weights(batch: Batch, emphasis: Emphasis) -> Tensor:

@@ -41,9 +41,13 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class OptimizerSettings:
-    """AdamW; the rate goes up in a line for ``warmup_steps``, then down in a cosine to ``final_share`` of it."""
+    """AdamW; the rate goes up in a line for ``warmup_steps``, then down in a cosine to ``final_share`` of it.
+
+    matrix_rate: of Muon, for the matrices of the layers, 0: they are learned by AdamW, too.
+    """
 
     rate: float
+    matrix_rate: float = 0.0
     warmup_steps: int = 100
     final_share: float = 0.05
     weight_decay: float = 0.05

@@ -188,7 +188,7 @@ def test_row_is_identical_when_its_neighbours_differ_in_deterministic_mode(tiny_
     alone = run(tiny_model, inputs, tiny_model.new_state([4]), options)
     for batch, seed in ((2, 1), (5, 2)):
         others = made_up(tiny_shape, batch, 25, seed=seed)
-        tensors = {name: torch.cat((getattr(others, name), getattr(inputs, name))) for name in StreamInputs.__slots__}
+        tensors = {name: torch.cat((tensor, getattr(inputs, name))) for name, tensor in others.tensors().items()}
         crowd = run(tiny_model, StreamInputs(**tensors), tiny_model.new_state([*range(batch), 4]), options)
         assert all_equal(of_row(crowd, batch), of_row(alone, 0))
 

@@ -5,7 +5,6 @@ writes have fixed places, into which a call copies its arguments.
 """
 
 from collections.abc import Callable
-from dataclasses import fields
 from typing import TypeVar
 
 import torch
@@ -49,9 +48,9 @@ class StepGraphs:
         self, inputs: StreamInputs, state: StreamState, active: Tensor, path: ExpertPath
     ) -> tuple[Tensor, Sights]:
         """Replay the pass over what a micro-turn takes in."""
-        whole = everything_there(inputs, self._model)
-        for field in fields(StreamInputs):
-            getattr(self._inputs, field.name).copy_(getattr(whole, field.name))
+        whole = everything_there(inputs, self._model).tensors()
+        for name, tensor in self._inputs.tensors().items():
+            tensor.copy_(whole[name])
         self._active.copy_(active)
         self._begin.replay()
         return self._hidden, self._sights

@@ -49,6 +49,11 @@ class StreamInputs:
         present = torch.zeros_like(self.audio_present) if self.reference_present is None else self.reference_present
         return torch.zeros_like(self.audio) if self.reference is None else self.reference, present
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the tensors that are there by name."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: tensor for name, tensor in found.items() if tensor is not None}
+
     def turn(self, index: int) -> "StreamInputs":
         """Return one micro-turn [B, ...] of [B, T, ...]."""
         return self._map(lambda tensor: tensor[:, index])
@@ -56,7 +61,7 @@ class StreamInputs:
     @classmethod
     def joined(cls, turns: "list[StreamInputs]") -> "StreamInputs":
         """Return [B, T, ...] of T micro-turns [B, ...] that have the same tensors."""
-        names = [field.name for field in fields(cls) if getattr(turns[0], field.name) is not None]
+        names = turns[0].tensors()
         return cls(**{name: torch.stack([getattr(turn, name) for turn in turns], dim=1) for name in names})
 
     def turns(self, begin: int, end: int) -> "StreamInputs":
