@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tml_ros.background.port import BackgroundPort
@@ -14,6 +15,8 @@ from tml_ros.resources import locate
 from tml_ros.session.config import InteractionConfig
 from tml_ros.session.context import read_facts
 from tml_ros.session.engine import InferenceEngine
+from tml_ros.session.runs import Runs
+from tml_ros.session.timekeeper import Timekeeper
 from tml_ros.speech.synthesis import CachedSynthesiser, create_synthesiser
 
 __all__ = ["Assembly", "all_parameters", "build", "read_config"]
@@ -48,11 +51,19 @@ def read_config(values: Mapping[str, Any]) -> InteractionConfig:
     return from_mapping(InteractionConfig, {name: value for name, value in flat.items() if name in own})
 
 
-def build(values: Mapping[str, Any], clock: Clock, port: BackgroundPort | None = None) -> Assembly:
-    """Make model, synthesiser and engine. port: where tasks are sent; without it there is nobody to ask.
+def build(
+    values: Mapping[str, Any], clock: Clock, port: BackgroundPort | None = None, *, keeps_history: bool = False
+) -> Assembly:
+    """Make model, synthesiser and engine.
+
+    Args:
+        values: parameters, flat or nested.
+        clock: what time is told by.
+        port: where tasks are sent; without it there is nobody to ask.
+        keeps_history: whether processes that are timed go into ``time.history_file``; not in a replay.
 
     Raises:
-        ConfigError: a parameter or the intents file is wrong.
+        ConfigError: a parameter, the intents file or the history's file is wrong.
         ModelError: no such model.
         MissingDependencyError: a program, library or model file is absent.
     """
@@ -66,4 +77,6 @@ def build(values: Mapping[str, Any], clock: Clock, port: BackgroundPort | None =
     model = create_model(config.model, flat)
     read_facts(config.delegation.facts)
     speech = CachedSynthesiser(synthesiser)
-    return Assembly(config, model, InferenceEngine(model, config, speech, allow_list, clock, port))
+    file = config.time.history_file if keeps_history else ""
+    timekeeper = Timekeeper(Runs(Path(file).expanduser() if file else None))
+    return Assembly(config, model, InferenceEngine(model, config, speech, allow_list, clock, port, timekeeper))
