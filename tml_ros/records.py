@@ -43,6 +43,8 @@ __all__ = [
     "StampedImage",
     "TextInput",
     "TextSource",
+    "TimeAction",
+    "TimeRequest",
     "TimerDraft",
     "TranscriptEvent",
     "TurnMetrics",
@@ -231,6 +233,47 @@ class TimerDraft:
     repeat_s: float = 0.0
 
 
+class TimeAction(StrEnum):
+    """What the session is asked to do with time."""
+
+    REMIND = "remind"
+    CANCEL = "cancel"
+    LEFT = "left"
+    START = "start"
+    STOP = "stop"
+    ELAPSED = "elapsed"
+    LAST = "last"
+    USUAL = "usual"
+    WATCH = "watch"
+    SINCE_SAID = "since_said"
+    COUNT = "count"
+    COUNTED = "counted"
+    STOP_COUNTING = "stop_counting"
+    HUSH = "hush"
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRequest:
+    """Something for the session's clock: a reminder, a process that is timed, a question, something to be counted.
+
+    name: what it is about, such as ``incubation``; empty: the newest. at_ns: when it was asked for. span_s: how long.
+    text: what a reminder says. repeats: again and again. until_stop: until somebody says stop. than: WATCH for longer
+    than ``last`` or ``usual``, empty: than span_s. things: COUNT what is lifted and put back, not what moves.
+    otherwise: a task for the background model if nothing of that name is known.
+    """
+
+    action: TimeAction
+    name: str = ""
+    at_ns: int = 0
+    span_s: float = 0.0
+    text: str = ""
+    repeats: bool = False
+    until_stop: bool = False
+    than: str = ""
+    things: bool = False
+    otherwise: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class CountDraft:
     """How often something was seen or heard so far. what: such as ``push ups``."""
@@ -287,7 +330,8 @@ class MicroTurnOutput:
 
     floor HOLD while the robot speaks: somebody else makes a sound, and whether he wants the floor shows soon. hushes:
     he probably does, so the robot stops in the middle of the word, and goes on there if HOLD ends. resumes: the robot
-    was interrupted for nothing and may say the rest. withdraws: what was delegated is no longer wanted.
+    was interrupted for nothing, or cuts in on itself with what is due, and says the rest. withdraws: what was delegated
+    is no longer wanted. times: what the session shall do with time and answer by itself.
     """
 
     floor: Floor = Floor.LISTEN
@@ -300,6 +344,7 @@ class MicroTurnOutput:
     delegations: tuple[DelegationDraft, ...] = ()
     withdraws: bool = False
     timers: tuple[TimerDraft, ...] = ()
+    times: tuple[TimeRequest, ...] = ()
     counts: tuple[CountDraft, ...] = ()
     alerts: tuple[AlertDraft, ...] = ()
     transcripts: tuple[TranscriptEvent, ...] = ()

@@ -89,6 +89,10 @@ def _intent(name: str, body: Mapping[str, Any], slots: Mapping[str, Mapping[str,
 
 
 def _slot_schema(spec: Mapping[str, Any]) -> dict[str, Any]:
+    if "words" in spec:
+        return {"type": "string", "minLength": 1}
     if "values" in spec:
         return {"enum": list(spec["values"])}
+    if "longest_s" in spec:
+        return {"type": "number", "exclusiveMinimum": 0, "maximum": spec["longest_s"]}
     return {"type": "integer", "minimum": spec["minimum"], "maximum": spec["maximum"]}

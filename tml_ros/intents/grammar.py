@@ -10,17 +10,27 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tml_ros.errors import ConfigError, nearest_name
+from tml_ros.intents.durations import duration_phrases, match_duration
 from tml_ros.intents.file import IntentsFile
 from tml_ros.intents.numbers import number_phrases, words_to_number
 from tml_ros.intents.phrases import Maybe, Node, Series, Slot, Word, match, parse_phrase, to_jsgf, walk
 from tml_ros.intents.templates import fill_data, fill_reply, placeholders
-from tml_ros.records import AlertDraft, TimerDraft
+from tml_ros.records import AlertDraft, TimeAction, TimerDraft, TimeRequest
 
 __all__ = ["Grammar", "Meaning", "normalise"]
 
 MAX_WORDS = 24
 """Longer texts are not tried: no rule is that long, and matching must stay cheap whatever is typed."""
 
+_OTHER_PERSON = {
+    "my": "your",
+    "me": "you",
+    "i": "you",
+    "i'm": "you are",
+    "mine": "yours",
+    "myself": "yourself",
+    "am": "are",
+}
 _NOT_A_WORD = re.compile(r"[^a-z0-9']+")
 
 
@@ -28,8 +38,8 @@ _NOT_A_WORD = re.compile(r"[^a-z0-9']+")
 class Meaning:
     """What a text means. intent is empty for questions and small talk, answer names a question of the table.
 
-    alert: what the person reports. delegate: task for the background model. replaces: it takes the place of the one
-    before. withdraws: what was delegated is no longer wanted.
+    time: what is asked of the session's clock. alert: what the person reports. delegate: task for the background model.
+    replaces: it takes the place of the one before. withdraws: what was delegated is no longer wanted.
     """
 
     text: str
@@ -39,6 +49,7 @@ class Meaning:
     reply: str = ""
     answer: str = ""
     timer: TimerDraft | None = None
+    time: TimeRequest | None = None
     alert: AlertDraft | None = None
     delegate: str = ""
     replaces: bool = False
@@ -47,6 +58,9 @@ class Meaning:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
+    """heard: what the recogniser listens for. nodes: that, and what is only read."""
+
+    heard: tuple[Node, ...]
     nodes: tuple[Node, ...]
     spec: Mapping[str, Any]
 
@@ -103,11 +117,14 @@ class Grammar:
         """Return the grammar for the recogniser; its one public rule is ``<phrase>``."""
         lines = ["#JSGF V1.0;", "grammar intents;"]
         for name in self._file.slots:
-            lines.append(f"<{name}> = {' | '.join(map(to_jsgf, self._spoken_forms(name)))};")
+            if "words" not in self._file.slots[name]:
+                lines.append(f"<{name}> = {' | '.join(map(to_jsgf, self._spoken_forms(name)))};")
         names: list[str] = []
         tasks: list[str] = []
         for index, rule in enumerate(self._rules):
-            lines.append(f"<rule_{index}> = {' | '.join(map(to_jsgf, rule.nodes))};")
+            if not rule.heard:
+                continue
+            lines.append(f"<rule_{index}> = {' | '.join(map(to_jsgf, rule.heard))};")
             (tasks if "delegate" in rule.spec and self._instead else names).append(f"<rule_{index}>")
         if tasks:
             names.append(f"[{' '.join(map(to_jsgf, self._instead))}] ({' | '.join(tasks)})")
@@ -121,10 +138,10 @@ class Grammar:
         found: dict[str, str] = {}
         around = (*self._before, *self._instead, *self._after)
         sources: list[tuple[str, Node]] = [("before/instead/after", node) for node in around]
-        for name in self._file.slots:
+        for name in (name for name, spec in self._file.slots.items() if "words" not in spec):
             sources += [(f"slot {name}", node) for node in self._spoken_forms(name)]
         for rule in self._rules:
-            sources += list(zip(rule.spec["phrases"], rule.nodes, strict=True))
+            sources += list(zip(rule.spec.get("phrases", ()), rule.heard, strict=True))
         for source, top in sources:
             for node in walk(top):
                 if isinstance(node, Word):
@@ -132,19 +149,26 @@ class Grammar:
         return found
 
     def _read_rule(self, index: int, spec: Mapping[str, Any]) -> _Rule:
-        nodes = tuple(map(parse_phrase, spec["phrases"]))
+        heard, read = spec.get("phrases", []), spec.get("typed", [])
+        nodes = tuple(map(parse_phrase, (*heard, *read)))
         said = set(spec.get("defaults", {}))
-        for phrase, top in zip(spec["phrases"], nodes, strict=True):
+        for phrase, top in zip((*heard, *read), nodes, strict=True):
             for slot in (node for node in walk(top) if isinstance(node, Slot)):
                 said.add(slot.name)
                 if slot.type not in self._file.slots:
                     hint = nearest_name(slot.type, self._file.slots)
                     raise ConfigError(f"rules.{index}: phrase {phrase!r}: no slot type {slot.type!r}{hint}")
-        for part in ("data", "reply", "timer", "alert", "delegate"):
-            for name in placeholders(spec.get(part, "")):
+                if phrase in heard and "words" in self._file.slots[slot.type]:
+                    raise ConfigError(
+                        f"rules.{index}: phrase {phrase!r}: {slot.type!r} is any words, for which nobody can listen; "
+                        "put the phrase under typed"
+                    )
+        slots = [spec["time"][name] for name in ("repeats", "until_stop") if name in spec.get("time", {})]
+        for part in ("data", "reply", "timer", "time", "alert", "delegate"):
+            for name in [*placeholders(spec.get(part, "")), *(slots if part == "time" else [])]:
                 if name not in said:
                     raise ConfigError(f"rules.{index}.{part}: no phrase has a slot {name!r}{nearest_name(name, said)}")
-        return _Rule(nodes, spec)
+        return _Rule(nodes[: len(heard)], nodes, spec)
 
     def _match(self, rule: _Rule, words: Sequence[str], instead: tuple[Node, ...]) -> Mapping[str, object] | None:
         """Return the slot values with which a rule covers all the words."""
@@ -163,6 +187,8 @@ class Grammar:
         spec = self._file.slots[name]
         if "values" in spec:
             return tuple(form for _, form in self._forms[name])
+        if "longest_s" in spec:
+            return tuple(map(parse_phrase, duration_phrases()))
         return tuple(map(parse_phrase, number_phrases(spec["minimum"], spec["maximum"])))
 
     def _slot_values(self, name: str, words: Sequence[str], at: int) -> Iterator[tuple[int, object]]:
@@ -171,6 +197,12 @@ class Grammar:
             for value, form in self._forms[name]:
                 for end, _ in match(form, words, at, {}, self._slot_values):
                     yield end, value
+            return
+        if "words" in spec:
+            yield from _any_words(words, at, spec["words"])
+            return
+        if "longest_s" in spec:
+            yield from ((end, span_s) for end, span_s in match_duration(words, at) if 0 < span_s <= spec["longest_s"])
             return
         for end in range(min(at + 2, len(words)), at, -1):
             number = words_to_number(" ".join(words[at:end]))
@@ -187,6 +219,7 @@ class Grammar:
             priority=self._file.intents[intent].priority if intent else 128,
             reply=fill_reply(spec.get("reply", ""), values),
             answer=spec.get("answer", ""),
+            time=_time(spec["time"], values) if "time" in spec else None,
             timer=_timer(spec["timer"], values) if "timer" in spec else None,
             alert=_alert(spec["alert"], values) if "alert" in spec else None,
             delegate=fill_reply(spec.get("delegate", ""), values),
@@ -214,6 +247,26 @@ def _forms(name: str, spec: Mapping[str, Any], file: IntentsFile) -> tuple[tuple
 def _alert(spec: Mapping[str, Any], values: Mapping[str, object]) -> AlertDraft:
     category, description = (fill_reply(spec.get(part, ""), values) for part in ("category", "description"))
     return AlertDraft(spec["rule"], description, spec.get("severity", 1), category)
+
+
+def _time(spec: Mapping[str, Any], values: Mapping[str, object]) -> TimeRequest:
+    filled = fill_data({name: spec[name] for name in ("name", "span_s", "than") if name in spec}, values)
+    return TimeRequest(
+        action=TimeAction(spec["do"]),
+        name=str(filled.get("name", "")),
+        span_s=float(filled.get("span_s", 0.0)),
+        text=fill_reply(spec.get("text", ""), values),
+        repeats=values.get(spec.get("repeats", "")) == "every",
+        until_stop=spec.get("until_stop", "") in values,
+        than=str(filled.get("than", "")),
+        things=spec.get("things", False),
+    )
+
+
+def _any_words(words: Sequence[str], at: int, most: int) -> Iterator[tuple[int, object]]:
+    """Yield every run of up to ``most`` words, the shortest first, ``my`` and ``me`` turned round."""
+    for end in range(at + 1, min(at + most, len(words)) + 1):
+        yield end, " ".join(_OTHER_PERSON.get(word, word) for word in words[at:end])
 
 
 def _timer(spec: Mapping[str, Any], values: Mapping[str, object]) -> TimerDraft:

@@ -73,7 +73,8 @@ class InteractionNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Build model and synthesiser; on any fault say what is missing and stay unconfigured."""
         try:
-            self._assembly = build(parameters.values(self, self._declared), self._node_clock, self._delegates)
+            values = parameters.values(self, self._declared)
+            self._assembly = build(values, self._node_clock, self._delegates, keeps_history=True)
         except TmlError as err:
             self.get_logger().error(str(err))
             return _FAILURE

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, cast
 
 from tml_ros.background.port import BackgroundPort
@@ -16,7 +17,9 @@ from tml_ros.safety import SafetyMonitor, load_lab
 from tml_ros.session.config import InteractionConfig
 from tml_ros.session.context import read_facts
 from tml_ros.session.engine import InferenceEngine, TurnRecords
+from tml_ros.session.runs import Runs
 from tml_ros.session.safety_path import SafetyPath
+from tml_ros.session.timekeeper import Timekeeper
 from tml_ros.speech.synthesis import CachedSynthesiser, Synthesiser, create_synthesiser
 from tml_ros.windowing import ClosedWindow
 from tml_ros.wire import Published
@@ -93,11 +96,19 @@ def read_config(values: Mapping[str, Any]) -> InteractionConfig:
     return from_mapping(InteractionConfig, {name: value for name, value in flat.items() if name in own})
 
 
-def build(values: Mapping[str, Any], clock: Clock, port: BackgroundPort | None = None) -> Assembly:
-    """Make model, synthesiser, engine and watchers. port: where tasks are sent; without it there is nobody to ask.
+def build(
+    values: Mapping[str, Any], clock: Clock, port: BackgroundPort | None = None, *, keeps_history: bool = False
+) -> Assembly:
+    """Make model, synthesiser, engine and watchers.
+
+    Args:
+        values: parameters, flat or nested.
+        clock: what time is told by.
+        port: where tasks are sent; without it there is nobody to ask.
+        keeps_history: whether processes that are timed go into ``time.history_file``; not in a replay.
 
     Raises:
-        ConfigError: a parameter, the intents file or the lab file is wrong.
+        ConfigError: a parameter, the intents file, the lab file or the history's file is wrong.
         ModelError: no such model.
         MissingDependencyError: a program, library or model file is absent.
     """
@@ -111,7 +122,9 @@ def build(values: Mapping[str, Any], clock: Clock, port: BackgroundPort | None =
     model = create_model(config.model, flat)
     read_facts(config.delegation.facts)
     speech = CachedSynthesiser(synthesiser)
-    engine = InferenceEngine(model, config, speech, allow_list, clock, port)
+    file = config.time.history_file if keeps_history else ""
+    timekeeper = Timekeeper(Runs(Path(file).expanduser() if file else None))
+    engine = InferenceEngine(model, config, speech, allow_list, clock, port, timekeeper)
     return Assembly(config, model, engine, _safety(config, engine, speech, allow_list))
 
 

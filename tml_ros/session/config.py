@@ -8,7 +8,7 @@ from tml_ros.safety.config import SafetyConfig
 from tml_ros.speech.echo import EchoConfig
 from tml_ros.windowing import WindowConfig
 
-__all__ = ["DelegationConfig", "EngineConfig", "InteractionConfig", "SpeechConfig"]
+__all__ = ["DelegationConfig", "EngineConfig", "InteractionConfig", "SpeechConfig", "TimeConfig"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +124,23 @@ class DelegationConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeConfig:
+    """Timers, processes that are timed, and counting."""
+
+    history_file: str = param(
+        "",
+        "SQLite file in which running processes and how long earlier ones took survive a restart: names, times and "
+        "durations, no words that were heard; empty: in memory only. A replay never writes it",
+    )
+    count_region: tuple[float, ...] = param(
+        (0.0, 0.0, 1.0, 1.0),
+        "Part of the picture in which is counted: left, top, right and bottom edge as shares of width and height",
+        minimum=0.0,
+        maximum=1.0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class InteractionConfig:
     """The whole configuration but the model's."""
 
@@ -147,3 +164,4 @@ class InteractionConfig:
     engine: EngineConfig = field(default_factory=EngineConfig)
     delegation: DelegationConfig = field(default_factory=DelegationConfig)
     safety: SafetyConfig = field(default_factory=SafetyConfig)
+    time: TimeConfig = field(default_factory=TimeConfig)

@@ -23,6 +23,7 @@ from tml_ros.safety.monitor import SafetyOutput
 from tml_ros.session.config import InteractionConfig
 from tml_ros.session.names import session_id_for
 from tml_ros.session.session import InteractionSession, TurnConditions
+from tml_ros.session.timekeeper import Timekeeper
 from tml_ros.speech.echo import EchoCanceller
 from tml_ros.speech.queue import UtteranceQueue
 from tml_ros.speech.synthesis import Synthesiser, split_clauses
@@ -60,6 +61,7 @@ class InferenceEngine:
         allow_list: AllowList,
         clock: Clock,
         port: BackgroundPort | None = None,
+        timekeeper: Timekeeper | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self.is_muted = False
@@ -76,6 +78,7 @@ class InferenceEngine:
         self._ordinal = 0
         self._must_reset = False
         self._recovering_turns = 0
+        self._timekeeper = timekeeper or Timekeeper()
         self._waiting: deque[ClosedWindow] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -120,7 +123,7 @@ class InferenceEngine:
         self._must_reset = True
 
     def close(self) -> None:
-        """End the session, if one is open."""
+        """End the session, if one is open; what the clock was asked for goes on in the next one."""
         if self._session is not None:
             self._session.close()
             self._session = None
@@ -232,6 +235,8 @@ class InferenceEngine:
         return tuple(frames)
 
     def _session_for(self, window: ClosedWindow) -> InteractionSession:
+        if self._must_reset:
+            self._timekeeper.forget_reminders()
         if self._must_reset or window.session != self._session_number:
             self._must_reset = False
             self.close()
@@ -246,9 +251,15 @@ class InferenceEngine:
             self._echo = EchoCanceller(self._config.echo)
             queue = UtteranceQueue(self._synthesiser, lead_pieces=self._config.speech.lead_pieces)
             stream = self._model.open(info)
-            delegation = self._config.delegation
             self._session = InteractionSession(
-                info, stream, queue, self._allow_list, delegation, self._port, self._config.speech.resume_within_s
+                info,
+                stream,
+                queue,
+                self._allow_list,
+                self._config.delegation,
+                self._port,
+                self._config.speech.resume_within_s,
+                self._timekeeper,
             )
         return self._session
 

@@ -18,6 +18,7 @@ from tml_ros.records import (
     MICRO_TURN_NS,
     AgentState,
     AlertDraft,
+    DelegationDraft,
     Floor,
     IntentProposal,
     MicroTurn,
@@ -39,7 +40,7 @@ from tml_ros.session.config import DelegationConfig
 from tml_ros.session.context import Album, Conversation, read_facts
 from tml_ros.session.names import name_in
 from tml_ros.session.proposals import Proposals
-from tml_ros.session.timers import Timers
+from tml_ros.session.timekeeper import Moment, Timekeeper
 from tml_ros.session.weave import FloorView, Weave, Woven
 from tml_ros.speech.queue import Spoken, UtteranceQueue
 from tml_ros.windowing import WindowReport
@@ -75,6 +76,7 @@ class InteractionSession:
         delegation: DelegationConfig = _DEFAULTS,
         port: BackgroundPort | None = None,
         resume_within_s: float = 10.0,
+        timekeeper: Timekeeper | None = None,
     ) -> None:
         self._counted: Counter[str] = Counter()
         self._info = info
@@ -82,7 +84,9 @@ class InteractionSession:
         self._speech = speech
         self._delegation = delegation
         self._state: SessionState | None = None
-        self._timers = Timers()
+        self._timekeeper = timekeeper or Timekeeper()
+        self._timekeeper.open(info.start_ns)
+        self._said_ns: int | None = None
         self._has_player = False
         self._proposals = Proposals(info.session_id, allow_list, confirm_tasks=delegation.confirm_intents)
         self._weave = Weave(info.session_id, delegation, port)
@@ -104,7 +108,7 @@ class InteractionSession:
     @property
     def counters(self) -> Counter[str]:
         """What was counted so far, the windows' and the model's counters apart."""
-        parts = (self._speech.counters, self._proposals.counters, self._weave.counters, self._timers.counters)
+        parts = (self._speech.counters, self._proposals.counters, self._weave.counters, self._timekeeper.counters)
         return sum(parts, self._counted)
 
     def step(
@@ -120,22 +124,24 @@ class InteractionSession:
         if self._softened is SpeechCommand.PAUSE:  # all along this micro-turn
             self._speech.delay(turn.start_ns)
         turn = self._prepare(turn, conditions)
-        output = self._stream.step(turn)
+        output = self._keep_time(self._stream.step(turn), turn)
         self._note(turn, output)
         records: list[Published] = [*output.transcripts]
         records += [self._robot_said(spoken) for spoken in self._speech.finished(turn.end_ns)]
         records += self._yield_floor(output, turn)
         records += self._soften(output, turn)
         records += self._withdraw(output, turn)
-        self._resume(output, turn)
+        rest = self._cut_rest(output, turn)
         said = self._speak(output, turn, conditions)
+        self._resume(rest, turn)
         records += self._delegate(output, turn, conditions)
         woven = self._work_in(output, turn, conditions)
         records += self._speech.take(turn.end_ns, self.session_id, turn.index)
         records += self._propose(output, woven, said, turn)
         records += [self._alert(draft, turn, number) for number, draft in enumerate(output.alerts)]
         records += self._weave.events(turn.end_ns, turn.index)
-        self._timers.add(output.timers + woven.timers, turn.end_ns)
+        records += self._timekeeper.alerts()
+        self._timekeeper.add(output.timers + woven.timers, turn.end_ns)
         records += self._update_state(output, turn, conditions)
         return [*records, self.metrics(turn, report)]
 
@@ -154,7 +160,7 @@ class InteractionSession:
         if conditions.mic_muted:
             self._counted["muted_windows"] += 1
             turn = replace(turn, audio=np.zeros_like(turn.audio), audio_valid=0.0)
-        texts, self._news = self._timers.due(turn.end_ns) + self._news, ()
+        texts, self._news = self._timekeeper.due(turn.end_ns) + self._news, ()
         if texts:
             turn = replace(turn, texts=turn.texts + texts)
         self._has_player |= turn.playback is not None
@@ -193,15 +199,32 @@ class InteractionSession:
         commands = [SpeechCommand.RESUME] * is_up + [wanted] * (wanted is not None)
         return [SpeechControl(turn.end_ns, 0, command) for command in commands if command is not None]
 
-    def _resume(self, output: MicroTurnOutput, turn: MicroTurn) -> None:
-        """Say the rest of what was cut, when the model finds that it was cut for nothing."""
+    def _keep_time(self, output: MicroTurnOutput, turn: MicroTurn) -> MicroTurnOutput:
+        """Do what is asked of the clock; the answers are said with the model's words, and it is told of them later."""
+        moment = Moment(turn.end_ns, self._info.start_ns, self._said_ns)
+        for request in output.times:
+            answer = self._timekeeper.answer(request, moment)
+            if answer.task:
+                output = replace(output, delegations=(*output.delegations, DelegationDraft(answer.task)))
+            elif answer.text:
+                output = replace(output, speech=(*output.speech, SpeechText(answer.text)))
+                self._news += (TextInput(turn.end_ns, answer.text, TextSource.BACKGROUND),)
+        return output
+
+    def _cut_rest(self, output: MicroTurnOutput, turn: MicroTurn) -> list[tuple[int, SpeechText]]:
+        """Return what is to be said after all of what was cut: it was cut for nothing, or to be gone on with."""
         is_recent = turn.end_ns - self._cut_ns <= self._resume_within_s * 1e9
+        if output.resumes and is_recent:
+            return self._speech.take_cut()
         if output.speech or output.delegations or output.withdraws:
             self._speech.take_cut()
-        elif output.resumes and is_recent:
-            cut = self._speech.take_cut()
-            self._counted["resumed_utterances"] += len(cut)
-            self._weave.on_resumed({old: self._say(rest, turn) for old, rest in cut})
+        return []
+
+    def _resume(self, rest: list[tuple[int, SpeechText]], turn: MicroTurn) -> None:
+        """Say the rest of what was cut."""
+        if rest:
+            self._counted["resumed_utterances"] += len(rest)
+            self._weave.on_resumed({old: self._say(speech, turn) for old, speech in rest})
 
     def _withdraw(self, output: MicroTurnOutput, turn: MicroTurn) -> list[Published]:
         """Take back what the person no longer wants, and what has turned out wrong."""
@@ -265,7 +288,7 @@ class InteractionSession:
         """Say what is due of the background model's news; the model is told in the next micro-turn."""
         floor = self._view_floor(output, turn, has_room=not conditions.shorten)
         woven = self._weave.speak(floor, lambda speech: self._say(speech, turn))
-        self._news = tuple(TextInput(turn.end_ns, text, TextSource.BACKGROUND) for text in woven.texts)
+        self._news += tuple(TextInput(turn.end_ns, text, TextSource.BACKGROUND) for text in woven.texts)
         return woven
 
     def _view_floor(self, output: MicroTurnOutput, turn: MicroTurn, *, has_room: bool) -> FloorView:
@@ -298,6 +321,7 @@ class InteractionSession:
 
     def _robot_said(self, spoken: Spoken) -> TranscriptEvent:
         self._conversation.on_spoken(spoken)
+        self._said_ns = (spoken.start_ns + spoken.end_ns) // 2
         return TranscriptEvent("robot", spoken.text, True, 1.0, spoken.start_ns, spoken.end_ns)
 
     def _is_playing(self, turn: MicroTurn) -> bool:

@@ -102,7 +102,7 @@ class _CascadeStream:
         self._judge = judge
         self._mumbler = Mumbler(config)
         self._sight = Sight()
-        self._policy = Policy(grammar, self._sight, info.start_ns, config)
+        self._policy = Policy(grammar, self._sight, config)
         self._counters: Counter[str] = Counter()
         self._recent = np.zeros(0, np.float32)
         self._heard_until = 0
@@ -133,11 +133,12 @@ class _CascadeStream:
         is_told = not reaction.is_empty and not self._judge.was_false(self._config.overlap_command)
         reaction.add(self._read(turn))
         resumes = self._settle(reaction, transcripts, turn, is_over=is_over)
+        cuts_in = reaction.reminds and is_playing and not (self._has_yielded or is_told)
         floor = self._floor(reaction, turn, is_playing=is_playing, is_told=is_told)
         output = self._output(floor, reaction)
         hushes = floor is Floor.HOLD and self._bid is Bid.LIKELY
         self._hushed_ns = turn.end_ns if hushes else self._hushed_ns
-        return replace(output, hushes=hushes, resumes=resumes, transcripts=tuple(transcripts))
+        return replace(output, hushes=hushes, resumes=resumes or cuts_in, transcripts=tuple(transcripts))
 
     def _is_sounding(self, turn: MicroTurn) -> bool:
         """Tell whether the robot is saying something, be it that it has hushed in the middle of it.
@@ -171,6 +172,7 @@ class _CascadeStream:
             delegations=reaction.delegations,
             withdraws=reaction.withdraws,
             timers=reaction.timers,
+            times=reaction.times,
             alerts=reaction.alerts,
         )
 
@@ -212,7 +214,7 @@ class _CascadeStream:
         self._is_recognizing = False
         self._segment.close()
         self._turn_end.reset()
-        reaction = self._policy.on_speech(heard, turn)
+        reaction = self._policy.on_speech(heard, turn, self._time_ns(end))
         if reaction.is_empty:
             self._talked_ms += (end - start) * 1000 // SAMPLE_RATE_HZ
         else:
@@ -283,11 +285,12 @@ class _CascadeStream:
     def _floor(self, reaction: Reaction, turn: MicroTurn, *, is_playing: bool, is_told: bool) -> Floor:
         speaks = is_playing and not self._has_yielded
         is_stopped = any(draft.intent == "__intent_stop_activity__" for draft in reaction.intents)
-        if speaks and (is_told or is_stopped or reaction.alerts):  # the answer goes before what was being said
+        is_urgent = is_stopped or reaction.alerts or reaction.reminds
+        if speaks and (is_told or is_urgent):  # it goes before what was being said
             self._has_yielded, self._yielded_id = True, _spoken_id(turn)
             self._judge.forget()
             return Floor.YIELD
-        if reaction.speech:
+        if reaction.speech or reaction.times:
             self._mumbles_until_ns = turn.start_ns
             return Floor.SPEAK
         if speaks:

@@ -9,7 +9,6 @@ from tml_ros.duplex.cascade.config import CascadeConfig
 from tml_ros.duplex.cascade.recognizer import Heard
 from tml_ros.duplex.cascade.vision import Sight
 from tml_ros.intents.grammar import Grammar, Meaning
-from tml_ros.intents.numbers import number_to_words
 from tml_ros.intents.questions import is_question
 from tml_ros.records import (
     AlertDraft,
@@ -21,6 +20,7 @@ from tml_ros.records import (
     TextInput,
     TextSource,
     TimerDraft,
+    TimeRequest,
 )
 
 __all__ = ["Policy", "Reaction"]
@@ -31,19 +31,21 @@ _NOT_UNDERSTOOD = "Sorry, I did not understand that."
 
 @dataclass(slots=True)
 class Reaction:
-    """What a micro-turn leads to."""
+    """What a micro-turn leads to. reminds: it holds what is due now, whoever speaks."""
 
     speech: tuple[SpeechText, ...] = ()
     intents: tuple[IntentDraft, ...] = ()
     timers: tuple[TimerDraft, ...] = ()
+    times: tuple[TimeRequest, ...] = ()
     delegations: tuple[DelegationDraft, ...] = ()
     alerts: tuple[AlertDraft, ...] = ()
     withdraws: bool = False
+    reminds: bool = False
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is said or done."""
-        said_or_done = self.speech or self.intents or self.timers or self.delegations or self.alerts
+        said_or_done = self.speech or self.intents or self.timers or self.times or self.delegations or self.alerts
         return not (said_or_done or self.withdraws)
 
     def add(self, other: "Reaction") -> None:
@@ -51,23 +53,24 @@ class Reaction:
         self.speech += other.speech
         self.intents += other.intents
         self.timers += other.timers
+        self.times += other.times
         self.delegations += other.delegations
         self.alerts += other.alerts
         self.withdraws |= other.withdraws
+        self.reminds |= other.reminds
 
 
 class Policy:
-    """Answers from the grammar's rules, the session's clock and the newest pictures."""
+    """Answers from the grammar's rules, the clock and the newest pictures."""
 
-    def __init__(self, grammar: Grammar, sight: Sight, start_ns: int, config: CascadeConfig) -> None:
+    def __init__(self, grammar: Grammar, sight: Sight, config: CascadeConfig) -> None:
         self._grammar = grammar
         self._sight = sight
-        self._start_ns = start_ns
         self._config = config
         self._last_said = ""
 
-    def on_speech(self, heard: Heard, turn: MicroTurn) -> Reaction:
-        """React to an utterance that ended."""
+    def on_speech(self, heard: Heard, turn: MicroTurn, end_ns: int) -> Reaction:
+        """React to an utterance that is over. end_ns: when the person fell silent."""
         if heard.meaning is None:
             wanted = self._config.delegate_speech
             if heard.text and (
@@ -76,12 +79,14 @@ class Policy:
                 return self._hand_on(heard.text)
             unknown = _NOT_UNDERSTOOD if self._config.answer_unknown and heard.text else ""
             return self._say(unknown, SpeechKind.REPLY)
-        return self._react(heard.meaning, turn, heard.confidence, "speech")
+        return self._react(heard.meaning, turn, end_ns, heard.confidence, "speech")
 
     def on_text(self, text: TextInput, turn: MicroTurn) -> Reaction:
         """React to a line of text: typed words are read like spoken ones, timers are spoken, results were already."""
         if text.source is TextSource.TIMER:
-            return self._say(text.text, SpeechKind.REPLY)
+            due = self._say(text.text, SpeechKind.REPLY)
+            due.reminds = True
+            return due
         if text.source is TextSource.BACKGROUND:
             self._last_said = text.text
             return Reaction()
@@ -92,9 +97,12 @@ class Policy:
             return self._hand_on(text.text)
         if meaning is None:
             return self._say(_NOT_UNDERSTOOD, SpeechKind.REPLY)
-        return self._react(meaning, turn, 1.0, "other")
+        reaction = self._react(meaning, turn, text.stamp_ns, 1.0, "other")
+        if self._config.delegate_text:  # speech may have been misheard; what is typed somebody else may know of
+            reaction.times = tuple(replace(one, otherwise=text.text) for one in reaction.times)
+        return reaction
 
-    def _react(self, meaning: Meaning, turn: MicroTurn, confidence: float, modality: str) -> Reaction:
+    def _react(self, meaning: Meaning, turn: MicroTurn, at_ns: int, confidence: float, modality: str) -> Reaction:
         kind = SpeechKind.REPLY if meaning.alert is None else SpeechKind.ALERT
         reaction = self._say(meaning.reply or self._answer(meaning.answer, turn), kind)
         if meaning.intent:
@@ -104,6 +112,8 @@ class Policy:
             reaction.intents = (draft,)
         if meaning.timer is not None:
             reaction.timers = (meaning.timer,)
+        if meaning.time is not None:
+            reaction.times = (replace(meaning.time, at_ns=at_ns),)
         if meaning.alert is not None:
             reaction.alerts = (replace(meaning.alert, confidence=confidence),)
         if meaning.delegate:
@@ -127,26 +137,9 @@ class Policy:
     def _answer(self, question: str, turn: MicroTurn) -> str:
         if question == "scene":
             return self._sight.describe(turn.end_ns)
-        if question == "elapsed":
-            return f"We have been at it for {_spoken_duration(turn.end_ns - self._start_ns)}."
         if question == "clock":
             minutes = turn.end_ns // 60_000_000_000
             return f"It is {minutes // 60 % 24:02d}:{minutes % 60:02d} universal time."
         if question == "repeat":
             return self._last_said or "I have not said anything yet."
         return ""
-
-
-def _spoken_duration(duration_ns: int) -> str:
-    seconds = duration_ns // 1_000_000_000
-    minutes, hours = seconds // 60, seconds // 3600
-    if hours:
-        return f"{_count(hours, 'hour')} and {_count(minutes % 60, 'minute')}"
-    if minutes:
-        return f"{_count(minutes, 'minute')} and {_count(seconds % 60, 'second')}"
-    return _count(seconds, "second")
-
-
-def _count(number: int, unit: str) -> str:
-    words = number_to_words(number) if number <= 100 else str(number)
-    return f"{words} {unit}{'' if number == 1 else 's'}"
