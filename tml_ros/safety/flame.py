@@ -25,6 +25,12 @@ from tml_ros.safety.zone import find_zone
 
 __all__ = ["FlameConfig", "FlameWatcher"]
 
+_GREEN = 0.7  # least green over blue
+_STANDS_ON = 0.4
+_SAME = 0.2
+_IN_TURN = 0.013
+_MOVED, _DRIFT, _SWAY = 0.25, 0.08, 0.1  # of its height
+
 
 @dataclass(frozen=True, slots=True)
 class FlameConfig:
@@ -32,28 +38,36 @@ class FlameConfig:
 
     zone: str = param("", "Name of the zone that is watched; empty: the whole picture")
     least_area: float = param(0.0008, "Least area, share of the picture", minimum=0.0, maximum=1.0)
-    red: float = param(110.0, "Least red of a flame's pixel, of 255", minimum=0.0, maximum=255.0)
+    red: float = param(90.0, "Least red of a flame's pixel, of 255", minimum=0.0, maximum=255.0)
     warmth: float = param(0.3, "How far red must be above blue, share of the red", minimum=0.0, maximum=1.0)
-    rise: float = param(25.0, "How much more light, or warmth, there must be than before, of 255", minimum=0.0)
-    core: float = param(150.0, "Least red of the brightest tenth, of 255", minimum=0.0, maximum=255.0)
-    spread: float = param(
-        0.2, "How far green must vary from the rim to the middle, share of the red there", minimum=0.0, maximum=1.0
+    rise: float = param(20.0, "How much more light, or warmth, there must be than before, of 255", minimum=0.0)
+    core: float = param(
+        0.93, "Least red of its brightest tenth, over the brightest of the scene", minimum=0.0, maximum=5.0
     )
-    flicker: float = param(0.04, "Share of the outline that changes from frame to frame", minimum=0.0, maximum=1.0)
-    frames: int = param(4, "Frames over which it is watched", minimum=2, maximum=50)
+    rim: float = param(0.47, "Least warmth of its warmest quarter, as above", minimum=0.0, maximum=1.0)
+    spread: float = param(0.17, "How far green must vary inside it, share of the red", minimum=0.0, maximum=1.0)
+    flicker: float = param(0.08, "Least share of it that changes from frame to frame", minimum=0.0, maximum=1.0)
+    frames: int = param(5, "Frames over which its flicker and its foot are watched", minimum=2, maximum=50)
+    confirm: int = param(3, "Frames of the last four that must look like it", minimum=1, maximum=4)
     hold_s: float = param(1.0, "Time that it counts when it is not seen", unit="s", minimum=0.0, maximum=60.0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Spot:
-    """A warm piece of one frame. foot: of its lowest rows, x and y; spread: of green, from its rim to its middle."""
+    """A warm piece of one frame.
+
+    foot: middle of its lowest fifth, shares of the picture. core: red of its brightest tenth, over the scene's
+    brightest. rim: warmth of its warmest quarter. spread: of green over red. stands_on: what is new below it and
+    not warmer, over its own area. box: in pixels.
+    """
 
     mask: Mask
-    area: float
     foot: tuple[float, float]
     core: float
+    rim: float
     spread: float
-    box: Box
+    stands_on: float
+    box: tuple[int, int, int, int]
 
 
 class FlameWatcher:
@@ -69,6 +83,8 @@ class FlameWatcher:
         self._config = config
         self._zone = find_zone(config.zone, surroundings)
         self._past: deque[list[_Spot]] = deque(maxlen=config.frames)
+        self._likely: deque[bool] = deque(maxlen=4)
+        self._flames: Mask | None = None
         self._seen_ns: int | None = None
         self._area = 0.0
         self._boxes: tuple[Box, ...] = ()
@@ -84,65 +100,119 @@ class FlameWatcher:
                 self._look(view, view.found)
         if not self._is_known:
             return Reading(dict.fromkeys(self.values))
-        is_seen = self._seen_ns is not None and turn.end_ns - self._seen_ns <= self._config.hold_s * 1e9
-        return Reading(
-            {"flame": float(is_seen), "area": self._area if is_seen else 0.0}, self._boxes if is_seen else ()
-        )
+        if self._seen_ns is None or turn.end_ns - self._seen_ns > self._config.hold_s * 1e9:
+            self._flames = None
+            return Reading({"flame": 0.0, "area": 0.0})
+        return Reading({"flame": 1.0, "area": self._area}, self._boxes)
 
     def _look(self, view: View, found: Comparison) -> None:
         spots = self._spots(view, found)
         self._past.append(spots)
         flames = [spot for spot in spots if self._burns(spot)]
-        if flames:
-            self._seen_ns = view.frame.stamp_ns
-            self._area = sum(spot.area for spot in flames)
-            self._boxes = tuple(spot.box for spot in flames)
+        self._likely.append(bool(flames))
+        if not flames or sum(self._likely) < self._config.confirm:
+            return
+        height, width = view.shape
+        self._flames = np.logical_or.reduce([spot.mask for spot in flames])
+        self._seen_ns, self._area = view.frame.stamp_ns, float(self._flames.mean())
+        boxes = (spot.box for spot in flames)
+        self._boxes = tuple((x / width, y / height, to_x / width, to_y / height) for x, y, to_x, to_y in boxes)
 
     def _spots(self, view: View, found: Comparison) -> list[_Spot]:
         colours: Floats = view.rgb.astype(np.float32)
-        red, green, blue = colours[..., 0], colours[..., 1], colours[..., 2]
-        is_warm = (
-            (red >= self._config.red) & (red - blue >= self._config.warmth) & (red >= green) & (green >= 0.8 * blue)
-        )
-        near = grown(found.new, 2) & self._zone.mask(view.shape)
-        count, labels, stats, _ = cv2.connectedComponentsWithStats((is_warm & near).astype(np.uint8), connectivity=8)
-        least = self._config.least_area * labels.size
-        kept = [number for number in range(1, count) if stats[number, cv2.CC_STAT_AREA] >= least]
-        return [self._spot(labels == number, found.new, red, green) for number in kept]
-
-    def _spot(self, mask: Mask, new: Mask, red: Floats, green: Floats) -> _Spot:
-        rows, columns = np.nonzero(mask)
-        height, width = mask.shape
-        low = rows >= np.quantile(rows, 0.8)
-        low_green, high_green = np.quantile(green[mask], (0.1, 0.9))
-        return _Spot(
-            mask,
-            len(rows) / mask.size,
-            (float(columns[low].mean()) / width, float(rows[low].mean()) / height),
-            float(np.quantile(red[mask], 0.9)),
-            float(high_green - low_green),
-            (columns.min() / width, rows.min() / height, (columns.max() + 1) / width, (rows.max() + 1) / height),
-        )
+        red, green, blue = (np.asarray(one, np.float32) for one in cv2.split(colours))
+        old_red, _, old_blue = cv2.split(found.scene * np.float32(found.light))
+        rise = np.maximum(red - old_red, (red - blue) - (old_red - old_blue))
+        is_warm = (red >= self._config.red) & (red - blue >= self._config.warmth * red) & (red >= green)
+        is_warm &= (green >= _GREEN * blue) & (rise >= self._config.rise) & grown(found.new, 2)
+        is_warm &= self._zone.mask(view.shape)
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(is_warm.astype(np.uint8), connectivity=8)
+        white = float(np.quantile(old_red[::4, ::4], 0.98))
+        cold = found.new & (rise < self._config.rise)
+        spots = []
+        for number in range(1, count):
+            x, y, w, h, area = (int(value) for value in stats[number])
+            if area >= self._config.least_area * labels.size:
+                spots.append(_spot(labels == number, (x, y, x + w, y + h), red, green, blue, cold, white))
+        return spots
 
     def _burns(self, spot: _Spot) -> bool:
-        """Tell whether a spot has been there for all frames, its outline never still and its foot in its place."""
-        if len(self._past) < self._config.frames or spot.core < self._config.core:
+        """Tell whether a spot looks like a flame, its outline never still and its foot in its place."""
+        config = self._config
+        if spot.core < config.core or spot.rim < config.rim or spot.spread < config.spread:
             return False
-        if spot.spread < self._config.spread * spot.core:
+        is_known = self._flames is not None and bool((self._flames & spot.mask).any())
+        if spot.stands_on > _STANDS_ON and not is_known:
             return False
+        chain = self._chain(spot)
+        if len(chain) < config.frames:
+            return False
+        changes = [_change(a, b) for a, b in itertools.pairwise(chain)]
+        # what grows, or fades in, does not lose in turn
+        is_restless = float(np.median([min(both) for both in changes])) >= _IN_TURN
+        flickers = is_restless and float(np.median([sum(both) for both in changes])) >= config.flicker
+        return flickers and not _walks(chain)
+
+    def _chain(self, spot: _Spot) -> list[_Spot]:
+        """Return the spot and what it was in the frames before, newest first, as far as it can be told."""
         chain = [spot]
         for spots in list(self._past)[-2::-1]:
             before = max(spots, key=lambda one: _overlap(one, chain[-1]), default=None)
-            if before is None or _overlap(before, chain[-1]) < 0.25:
-                return False
+            if before is None or _overlap(before, chain[-1]) < _SAME:
+                break
             chain.append(before)
-        changes = [1.0 - _overlap(a, b) for a, b in itertools.pairwise(chain)]
-        size = max(one.box[3] - one.box[1] for one in chain)
-        moved = max(abs(one.foot[0] - chain[0].foot[0]) for one in chain) / max(size, 1e-6)
-        return float(np.median(changes)) >= self._config.flicker and moved < 0.5
+        return chain
+
+
+def _spot(
+    mask: Mask, box: tuple[int, int, int, int], red: Floats, green: Floats, blue: Floats, cold: Mask, white: float
+) -> _Spot:
+    window = (slice(box[1], box[3]), slice(box[0], box[2]))
+    part = mask[window]
+    rows, columns = np.nonzero(part)
+    low = rows >= np.quantile(rows, 0.8)
+    r, g, b = red[window][part], green[window][part], blue[window][part]
+    core = float(np.quantile(r, 0.9))
+    dark, bright = np.quantile(g, (0.1, 0.9))
+    left, right = box[0] + int(columns[low].min()), box[0] + int(columns[low].max()) + 1
+    reach = 3 * (box[3] - box[1]) // 2 + 2
+    below = cold[box[3] + 1 : box[3] + 1 + reach, max(0, left - 2) : right + 2]
+    return _Spot(
+        mask,
+        (box[0] + float(columns[low].mean()), box[1] + float(rows[low].mean())),
+        core / max(1.0, white),
+        float(np.quantile((r - b) / r, 0.75)),
+        float(bright - dark) / core,
+        float(below.sum()) / len(rows),
+        box,
+    )
+
+
+def _walks(chain: list[_Spot]) -> bool:
+    """Tell whether the foot is carried along: far, or a little but always the same way; or the sides come and go."""
+    feet = np.array([spot.foot for spot in chain])
+    size = max(spot.box[3] - spot.box[1] for spot in chain)
+    went = np.abs(feet[0] - feet[-1]).max() / size
+    path = np.abs(np.diff(feet, axis=0)).sum(axis=0).max() / size
+    sides = np.array([(spot.box[0], spot.box[2]) for spot in chain]).std(axis=0).max() / size
+    is_carried = np.ptp(feet, axis=0).max() / size > _MOVED or (went > _DRIFT and went > 0.7 * path)
+    return bool(is_carried or sides > _SWAY)
 
 
 def _overlap(a: _Spot, b: _Spot) -> float:
     """Return intersection over union."""
     union = int((a.mask | b.mask).sum())
     return int((a.mask & b.mask).sum()) / union if union else 0.0
+
+
+def _change(a: _Spot, b: _Spot) -> tuple[float, float]:
+    """Return what ``a`` has and ``b`` has not, and the reverse, one moved onto the other, shares of both together."""
+    parts = [spot.mask[spot.box[1] : spot.box[3], spot.box[0] : spot.box[2]] for spot in (a, b)]
+    middles = [np.argwhere(part).mean(axis=0) for part in parts]
+    size = 2 * max(max(part.shape) for part in parts) + 2
+    canvas = np.zeros((2, size, size), np.bool_)
+    for place, part, middle in zip(canvas, parts, middles, strict=True):
+        down, right = (round(size / 2 - float(value)) for value in middle)
+        place[down : down + part.shape[0], right : right + part.shape[1]] = part
+    union = max(1, int((canvas[0] | canvas[1]).sum()))
+    return float((canvas[0] & ~canvas[1]).sum()) / union, float((canvas[1] & ~canvas[0]).sum()) / union

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tml_ros.config import param
 from tml_ros.safety.arrays import Mask, eroded, grown, largest
@@ -23,7 +24,7 @@ from tml_ros.safety.zone import find_zone
 __all__ = ["SurfaceConfig", "SurfaceWatcher"]
 
 _FEW = 8  # pixels
-_LOST = 0.25  # of what is gained
+_LOST = 0.15  # of what is gained
 _SAME = 0.3
 _STEADY = 14.0
 
@@ -34,15 +35,15 @@ class SurfaceConfig:
 
     zone: str = param("", "Name of the zone that is the surface; empty: the whole picture")
     least_area: float = param(0.003, "Least area of a spill, share of the picture", minimum=0.0, maximum=1.0)
-    within_s: float = param(0.3, "Time over which growth is measured", unit="s", minimum=0.2, maximum=10.0)
-    growth: float = param(0.04, "Least growth in that time, share of what it is then", minimum=0.0, maximum=1.0)
+    within_s: float = param(0.2, "Time over which growth is measured", unit="s", minimum=0.1, maximum=10.0)
+    growth: float = param(0.03, "Least growth in that time, share of what it is then", minimum=0.0, maximum=1.0)
     rim: float = param(
-        0.03, "Most that a rim moves in that time, share of the picture's width", minimum=0.0, maximum=1.0
+        0.038, "Most that a rim moves in that time, share of the picture's width", minimum=0.0, maximum=1.0
     )
-    steady: float = param(
-        0.85, "Share of what was covered before that must look as it did then", minimum=0.0, maximum=1.0
-    )
-    colour: float = param(55.0, "Largest variation of colour within a spill, of 255", minimum=1.0, maximum=255.0)
+    calm: float = param(9.0, "Most that the middle changes in that time, of 255", minimum=0.0, maximum=255.0)
+    colour: float = param(52.0, "Largest variation of colour within a spill, of 255", minimum=1.0, maximum=255.0)
+    fill: float = param(0.6, "Least share of its box that it fills: it is round", minimum=0.0, maximum=1.0)
+    confirm: int = param(4, "Frames that must show it, less those after the first that do not", minimum=1, maximum=100)
     left_s: float = param(3.0, "Time after which something new that is still counts as left", unit="s", minimum=0.2)
 
 
@@ -60,7 +61,7 @@ class SurfaceWatcher:
         self._config = config
         self._zone = find_zone(config.zone, surroundings)
         self._past: deque[tuple[int, Comparison]] = deque()
-        self._spills: Mask | None = None
+        self._streaks: NDArray[np.int32] | None = None
         self._values: dict[str, float | None] = dict.fromkeys(self.values)
         self._boxes: tuple[Box, ...] = ()
 
@@ -74,14 +75,19 @@ class SurfaceWatcher:
     def _look(self, view: View, found: Comparison) -> None:
         mask = self._zone.mask(view.shape)
         before = self._before(view.frame.stamp_ns, found)
-        spills = np.zeros(view.shape, np.bool_)
+        streaks = np.zeros(view.shape, np.int32)
         boxes: list[Box] = []
         for blob in view.blobs:
             inside = (view.labels == blob.label) & found.new
-            if self._is_known(inside) or (before is not None and self._spreads(blob, inside & mask, before, found)):
-                spills |= inside
+            streak = self._streak(inside)
+            if streak < self._config.confirm:
+                spreads = before is not None and self._spreads(blob, inside & mask, before, found)
+                streak = streak + 1 if spreads else max(0, streak - 1)
+            if streak >= self._config.confirm:
                 boxes.append((blob.left, blob.top, blob.right, blob.bottom))
-        self._spills, self._boxes = spills, tuple(boxes)
+            streaks[inside] = streak
+        self._streaks, self._boxes = streaks, tuple(boxes)
+        spills = streaks >= self._config.confirm
         still = found.new & ~found.shadow & (np.minimum(found.new_s, view.still_s) >= self._config.left_s) & mask
         self._values = {
             "spill": float(bool(boxes)),
@@ -89,9 +95,11 @@ class SurfaceWatcher:
             "left": float(still.sum()) / max(1, int(mask.sum())),
         }
 
-    def _is_known(self, inside: Mask) -> bool:
-        """Tell whether this was found to be a spill before."""
-        return self._spills is not None and float((self._spills & inside).sum()) > _SAME * float(inside.sum())
+    def _streak(self, inside: Mask) -> int:
+        """Return for how many frames this has been spreading: what most of it has that was there before."""
+        known = self._streaks[inside] if self._streaks is not None else np.zeros(0, np.int32)
+        known = known[known > 0]
+        return int(np.median(known)) if len(known) > _SAME * inside.sum() else 0
 
     def _before(self, stamp_ns: int, found: Comparison) -> Comparison | None:
         """Return how it was a while ago, None when that is not known."""
@@ -102,8 +110,12 @@ class SurfaceWatcher:
         return self._past[0][1] if self._past[0][0] <= stamp_ns - within_ns else None
 
     def _spreads(self, blob: Blob, inside: Mask, before: Comparison, found: Comparison) -> bool:
+        """Tell whether a piece has grown a little, all around, and is calm inside."""
         area, old = int(inside.sum()), inside & before.new
+        box = (blob.right - blob.left) * (blob.bottom - blob.top)
         if area < self._config.least_area * inside.size or old.sum() < _FEW or blob.is_ghost:
+            return False
+        if blob.area < self._config.fill * box or float((found.shadow & inside).sum()) > 0.5 * area:
             return False
         gained = inside & ~before.new
         lost = before.new & grown(inside, 2) & ~inside & ~found.new
@@ -113,5 +125,5 @@ class SurfaceWatcher:
         away = largest(np.abs(found.lit - before.lit))
         core = eroded(old) if eroded(old).sum() >= _FEW else old
         is_slow = float((gained & near).sum()) >= 0.95 * float(gained.sum())
-        is_steady = float((away[core] < _STEADY).mean()) >= self._config.steady
-        return is_slow and is_steady and float(found.lit[inside].std(axis=0).max()) <= self._config.colour
+        is_calm = float(np.median(away[core])) < self._config.calm and float((away[core] < _STEADY).mean()) > 0.5
+        return is_slow and is_calm and float(found.lit[inside].std(axis=0).max()) <= self._config.colour
