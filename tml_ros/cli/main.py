@@ -103,7 +103,12 @@ def _add_golden(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 def _add_eval(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     evaluation = commands.add_parser("eval", help="run suites of scenarios with any models, side by side")
-    evaluation.add_argument("suites", nargs="+", metavar="SUITE", help="name of a shipped suite, a file, or all")
+    evaluation.add_argument(
+        "suites",
+        nargs="+",
+        metavar="SUITE",
+        help="name of a shipped suite, a file, or all; or the folder of one checkpoint",
+    )
     evaluation.add_argument(
         "--model",
         action="append",
@@ -132,7 +137,21 @@ def _add_eval(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     evaluation.add_argument("--no-baselines", action="store_true", help="leave out silence, always_talk and echo")
     evaluation.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables there, as Markdown")
     evaluation.add_argument("--json", action="store_true", help="print JSON only")
+    _add_skill_options(evaluation)
     evaluation.set_defaults(run=_run_eval)
+
+
+def _add_skill_options(evaluation: argparse.ArgumentParser) -> None:
+    """Add what holds for a checkpoint alone."""
+    skills = evaluation.add_argument_group("of a checkpoint")
+    skills.add_argument(
+        "--speech", type=Path, metavar="DIR", help="recordings (default: ../shared/data/speech from here)"
+    )
+    skills.add_argument("--dialogue", type=Path, metavar="DIR", help="meetings (default: dialogue beside the speech)")
+    skills.add_argument("--video", type=Path, metavar="DIR", help="real clips (default: video beside the speech)")
+    skills.add_argument("--split", default="dev", help="column split of labels.csv (default: dev)")
+    skills.add_argument("--only", nargs="+", default=[], metavar="ITEM", help="items by name or number")
+    skills.add_argument("--limit", type=int, metavar="N", help="at most N of each word, sentence and clip")
 
 
 def _add_bag_options(parser: argparse.ArgumentParser) -> None:

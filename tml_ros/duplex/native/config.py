@@ -35,3 +35,6 @@ class NativeConfig:
     speaking_threshold: float = param(
         0.5, "Probability from which the person is taken to speak", minimum=0.05, maximum=0.95
     )
+    intent_threshold: float = param(
+        0.0, "Least confidence of an intent; the model card says what each costs", minimum=0.0, maximum=1.0
+    )

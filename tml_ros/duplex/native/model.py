@@ -32,6 +32,7 @@ from tml_ros.intents.file import load_intents
 from tml_ros.records import (
     SAMPLE_RATE_HZ,
     Floor,
+    IntentDraft,
     MicroTurn,
     MicroTurnOutput,
     PlaybackState,
@@ -126,7 +127,7 @@ class NativeStream:
             user_state=self._user_state(result, turn),
             speech=speech,
             audio=audio,
-            intents=parsed.intents,
+            intents=self._sure(parsed.intents),
             delegations=parsed.delegations,
             timers=parsed.timers,
             counts=parsed.counts,
@@ -194,6 +195,12 @@ class NativeStream:
         if not has_floor:
             self._voice_kind, audio = None, audio[: 0 if floor is Floor.YIELD else DELAY_SAMPLES]
         return (whole,), audio
+
+    def _sure(self, intents: tuple[IntentDraft, ...]) -> tuple[IntentDraft, ...]:
+        """Return the intents that the model is sure enough of; count the others."""
+        kept = tuple(one for one in intents if one.confidence >= self._config.intent_threshold)
+        self._counters["unsure_intents"] += len(intents) - len(kept)
+        return kept
 
     def _user_state(self, result: StepResult, turn: MicroTurn) -> UserState:
         """Return what the auxiliary predictions say of the person."""
