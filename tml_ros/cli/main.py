@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_bag(commands)
     _add_checkpoint(commands)
     _add_bench(commands)
+    _add_train(commands)
     models = commands.add_parser("models", help="list the duplex and background models that can be used")
     models.add_argument("--json", action="store_true", help="print JSON only")
     models.set_defaults(run=_run_models)
@@ -247,6 +248,25 @@ def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     native.set_defaults(run=_run_bench_native)
 
 
+def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    train = commands.add_parser("train", help="train the native model as a file says, or go on with it")
+    train.add_argument("config", help="training file, or the name of one in config/train")
+    train.add_argument("--out", type=Path, default=Path("tml_train"), help="folder (default: tml_train)")
+    train.add_argument("--resume", action="store_true", help="go on where the training in OUT was ended")
+    train.add_argument(
+        "--seconds",
+        type=float,
+        default=float("inf"),
+        metavar="S",
+        help="save and end after so long, to go on with --resume (default: train to the end)",
+    )
+    train.add_argument("--corpus", type=Path, metavar="DIR", help="folder with the parts that scenes are made of")
+    train.add_argument("--threads", type=int, metavar="N", help="CPU threads for tensors (default: as the file says)")
+    train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    train.add_argument("--json", action="store_true", help="print JSON only")
+    train.set_defaults(run=_run_train)
+
+
 def _run_demo(options: argparse.Namespace) -> int:
     from tml_ros.cli.demo import demo
 
@@ -312,6 +332,12 @@ def _run_bench_native(options: argparse.Namespace) -> int:
     from tml_ros.cli.bench import bench_native
 
     return bench_native(options)
+
+
+def _run_train(options: argparse.Namespace) -> int:
+    from tml_ros.cli.train import train
+
+    return train(options)
 
 
 def _run_models(options: argparse.Namespace) -> int:

@@ -62,11 +62,11 @@ def onset(sound: Sound) -> int:
     return int(np.argmax(loud)) * 10 * MS if loud.any() else 0
 
 
-def trim(sound: Sound) -> Sound:
-    """Cut silence off both ends."""
+def trim(sound: Sound, longest: int = LONGEST) -> Sound:
+    """Cut silence off both ends, and what is beyond ``longest`` samples."""
     begin = onset(sound)
     end = len(sound) - onset(sound[::-1])
-    return even(sound[begin : max(end, begin + 60 * MS)][:LONGEST].copy())
+    return even(sound[begin : max(end, begin + 60 * MS)][:longest].copy())
 
 
 def levels(sound: Sound) -> NDArray[np.float64]:

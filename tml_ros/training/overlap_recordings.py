@@ -19,7 +19,7 @@ from tml_ros.duplex.cascade.vad import FRAME_SAMPLES, SileroVad
 from tml_ros.records import SAMPLE_RATE_HZ
 from tml_ros.training.overlap_clips import LONGEST, MS, Clip, Counts, Sound, even, fade, levels, trim
 
-__all__ = ["noises", "read", "recordings", "speech_from"]
+__all__ = ["noises", "read", "recordings", "rows", "speech_from"]
 
 _WORD_WEIGHT, _READING_WEIGHT = 2.0, 6.0
 """How often a recorded word and a beginning of a sentence are used, in another room each time."""
@@ -36,7 +36,7 @@ def recordings(data: Path, counts: Counts, rng: Generator) -> Iterator[Clip]:
         ("rosfeiyu_commands", 0.05),
     ):
         yield from _words(data / "speech" / folder, round(counts.real_words * share), rng, vad)
-    for row in _rows(data / "speech" / "librispeech_snips"):
+    for row in rows(data / "speech" / "librispeech_snips"):
         sound = read(data / "speech" / "librispeech_snips" / row["path"])
         for begin in _starts(sound):
             piece = speech_from(vad, even(sound[begin : begin + LONGEST]))
@@ -62,7 +62,8 @@ def speech_from(vad: SileroVad, sound: Sound) -> Sound:
     return sound if first <= 110 * MS else sound[first - 48 * MS :]
 
 
-def _rows(folder: Path) -> list[dict[str, str]]:
+def rows(folder: Path) -> list[dict[str, str]]:
+    """Return what labels.csv of a folder says; nothing when there is none."""
     path = folder / "labels.csv"
     if not path.is_file():
         return []
@@ -71,9 +72,9 @@ def _rows(folder: Path) -> list[dict[str, str]]:
 
 
 def _words(folder: Path, most: int, rng: Generator, vad: SileroVad) -> Iterator[Clip]:
-    rows = [row for row in _rows(folder) if "<" not in row["transcript"]]
-    order = rng.permutation(len(rows))
-    taken = [[rows[i] for i in order if (rows[i]["split"] == "dev") is held] for held in (False, True)]
+    found = [row for row in rows(folder) if "<" not in row["transcript"]]
+    order = rng.permutation(len(found))
+    taken = [[found[i] for i in order if (found[i]["split"] == "dev") is held] for held in (False, True)]
     for row in (*taken[0][:most], *taken[1][: max(20, most // 4)]):
         sound = speech_from(vad, trim(read(folder / row["path"])))
         held, word = row["split"] == "dev", row["transcript"]
@@ -140,7 +141,7 @@ def noises(data: Path, counts: Counts, rng: Generator) -> Iterator[Clip]:
     """Pieces that begin with a rise of at least 6 dB."""
     folder = data / "speech" / "noise"
     for held in (False, True):
-        recordings = [read(folder / row["path"]) for row in _rows(folder) if (row["split"] == "dev") is held]
+        recordings = [read(folder / row["path"]) for row in rows(folder) if (row["split"] == "dev") is held]
         for _ in range(counts.noises // (5 if held else 1) if recordings else 0):
             sound = recordings[rng.integers(len(recordings))]
             begin = int(rng.integers(max(1, len(sound) - SAMPLE_RATE_HZ)))

@@ -3,8 +3,6 @@
 The robot speaks without pause; its voice comes back late, coloured by a room and weaker. Every two seconds or so one
 clip sounds, in a room of its own, louder or softer. Noise and the microphone's band are drawn per scene. The result
 goes through the same echo canceller as on the robot. It knows no network.
-
-Source: rooms as noise that decays exponentially, Moorer 1979, About this reverberation business.
 """
 
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 
 from tml_ros.records import SAMPLE_RATE_HZ
 from tml_ros.speech.echo import EchoCanceller, EchoConfig
+from tml_ros.training.acoustics import banded, in_room
 from tml_ros.training.overlap_clips import LONGEST, Clip
 
 __all__ = ["AFTER", "BEFORE", "Example", "examples"]
@@ -117,49 +116,15 @@ def _persons(clips: list[Clip], begins: list[int], size: int, rng: Generator) ->
     person = np.zeros(size, np.float32)
     for clip, begin in zip(clips, begins, strict=True):
         gain = np.float32(10 ** (rng.uniform(-9, 7) / 20))
-        sound = _in_room(_banded(clip.sound, rng), rng)[: size - begin] * gain
+        sound = in_room(banded(clip.sound, rng), rng)[: size - begin] * gain
         person[begin : begin + len(sound)] += sound
     return person
-
-
-def _banded(sound: Sound, rng: Generator) -> Sound:
-    """Tilt the spectrum and cut its ends, as microphones and mouths' distance do."""
-    size = 1 << (len(sound) + 256).bit_length()
-    hz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ)
-    gain = ((hz + 100) / 1000) ** (rng.uniform(-4, 4) / 6.02)
-    if rng.random() < 0.5:
-        gain /= np.sqrt(1 + (hz / rng.uniform(3000, 8000)) ** 6)
-    if rng.random() < 0.5:
-        gain *= hz**2 / (hz**2 + rng.uniform(50, 250) ** 2)
-    shaped = np.fft.irfft(np.fft.rfft(sound, size) * gain, size)[: len(sound)]
-    loss = np.sqrt(np.mean(sound**2)) / max(1e-6, float(np.sqrt(np.mean(shaped**2))))
-    return np.asarray(shaped * loss, np.float32)
-
-
-def _room(rng: Generator) -> Sound:
-    """Return an impulse response whose first sample is the direct sound."""
-    time = np.arange(round(0.35 * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
-    tail = rng.standard_normal(len(time)) * np.exp(-6.9 * time / rng.uniform(0.08, 0.6))
-    tail[: rng.integers(16, 80)] = 0
-    tail *= 10 ** (-rng.uniform(5, 22) / 20) / np.sqrt(np.sum(tail**2))
-    tail[0] = 1
-    return tail.astype(np.float32)
-
-
-def _in_room(sound: Sound, rng: Generator) -> Sound:
-    if rng.random() < 0.4:
-        return sound
-    response = _room(rng)
-    length = len(sound) + len(response)
-    size = 1 << length.bit_length()
-    sounding = np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(response, size), size)
-    return np.asarray(sounding[:length], np.float32)
 
 
 def _over_robot(person: Sound, lines: list[Sound], rng: Generator) -> Sound:
     """Add the robot's echo and take it out again."""
     robot = _robot(lines, len(person), rng)
-    echo = _in_room(_banded(robot, rng), rng)[: len(robot)] * np.float32(10 ** (rng.uniform(-18, -5) / 20))
+    echo = in_room(banded(robot, rng), rng)[: len(robot)] * np.float32(10 ** (rng.uniform(-18, -5) / 20))
     delay = round(rng.uniform(10, 250) * _MS)
     heard = person.copy()
     heard[delay:] += echo[: len(heard) - delay]
@@ -169,6 +134,6 @@ def _over_robot(person: Sound, lines: list[Sound], rng: Generator) -> Sound:
 
 
 def _noisy(heard: Sound, rng: Generator) -> Sound:
-    noise = _banded(rng.standard_normal(4 * SAMPLE_RATE_HZ).astype(np.float32), rng)
+    noise = banded(rng.standard_normal(4 * SAMPLE_RATE_HZ).astype(np.float32), rng)
     level = np.float32(10 ** (rng.uniform(-80, -50) / 20))
     return np.asarray(np.clip(heard + np.resize(noise, len(heard)) * level, -1, 1), np.float32)

@@ -19,7 +19,7 @@ from tml_ros.training.overlap_clips import LONGEST, MS, Clip, Counts, Sound, tri
 from tml_ros.training.overlap_recordings import read
 from tml_ros.training.overlap_texts import BACK_CHANNELS, HUM_PHONEMES, HUMS, ROBOT_LINES, SPELLED, draw_bid
 
-__all__ = ["robot_lines", "spoken"]
+__all__ = ["Festival", "common_words", "draw_voice", "robot_lines", "spoken"]
 
 _LANGUAGES = (
     "en-us", "en-us-nyc", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-029",
@@ -39,11 +39,11 @@ _HELD_FESTIVAL = ("ked_diphone",)
 
 def spoken(counts: Counts, rng: Generator) -> Iterator[Clip]:
     """Yield bids, back-channels, and back-channels after which the speaker goes on."""
-    words = _common_words()
+    words = common_words()
     for held in (False, True):
         part = 5 if held else 1
         for _ in range(counts.bids // part):
-            name, voice = _draw_voice(rng, held)
+            name, voice = draw_voice(rng, held)
             sound = _say(voice, draw_bid(rng, words))
             yield Clip("bid", name, sound[:LONGEST], 0, held)
         for _ in range(counts.back_channels // part):
@@ -65,7 +65,8 @@ def robot_lines(held: bool) -> Iterator[Sound]:
         yield from map(voice.synthesise, lines)
 
 
-def _common_words() -> list[str]:
+def common_words() -> list[str]:
+    """Return ordinary English words, those of back-channels left out."""
     lines = (line.split() for line in find("models/words.txt").read_text(encoding="utf-8").splitlines())
     words = [line[1].lower() for line in lines if len(line) == 2 and line[1].isalpha()]
     taken = {word for text in (*BACK_CHANNELS, *HUMS) for word in text.split()} | {"and", "so", "well"}
@@ -87,7 +88,9 @@ class _Phonemes:
             return read(path)
 
 
-class _Festival:
+class Festival:
+    """Speech by festival."""
+
     def __init__(self, voice: str) -> None:
         self._voice = voice
 
@@ -99,7 +102,8 @@ class _Festival:
             return read(path)
 
 
-def _draw_voice(rng: Generator, held: bool) -> tuple[str, Synthesiser | _Festival]:
+def draw_voice(rng: Generator, held: bool) -> tuple[str, Synthesiser | Festival]:
+    """Return a voice and its name, of those that are kept aside where held."""
     kind = rng.random()
     if kind < 0.68:
         variants = _HELD_VARIANTS if held else _VARIANTS
@@ -109,10 +113,10 @@ def _draw_voice(rng: Generator, held: bool) -> tuple[str, Synthesiser | _Festiva
         name = str(rng.choice(_HELD_FLITE if held else _FLITE))
         return f"flite:{name}", FliteSynthesiser(name, float(rng.uniform(0.85, 1.3)))
     name = str(rng.choice(_HELD_FESTIVAL if held else _FESTIVAL))
-    return f"festival:{name}", _Festival(name)
+    return f"festival:{name}", Festival(name)
 
 
-def _say(voice: Synthesiser | _Festival | _Phonemes, text: str) -> Sound:
+def _say(voice: Synthesiser | Festival | _Phonemes, text: str) -> Sound:
     """Return trimmed speech."""
     try:
         sound = voice.synthesise(text)
@@ -128,7 +132,7 @@ def _back_channel(rng: Generator, held: bool) -> Clip:
         variant = rng.choice(_HELD_VARIANTS if held else _VARIANTS)
         phonemes = _Phonemes(f"{language}+{variant}", rng.uniform(0.6, 1.2), int(rng.integers(10, 90)))
         return Clip("hum", f"espeak:{language}+{variant}", _say(phonemes, str(rng.choice(HUM_PHONEMES))), -1, held)
-    name, voice = _draw_voice(rng, held)
+    name, voice = draw_voice(rng, held)
     if form < 0.35:
         return Clip("hum", name, _say(voice, str(rng.choice(HUMS))), -1, held)
     if form < 0.55:
@@ -139,7 +143,7 @@ def _back_channel(rng: Generator, held: bool) -> Clip:
 
 def _compound(rng: Generator, held: bool, words: list[str]) -> Clip:
     """A back-channel after which the same voice goes on."""
-    name, voice = _draw_voice(rng, held)
+    name, voice = draw_voice(rng, held)
     first = _say(voice, str(rng.choice(HUMS if rng.random() < 0.2 else BACK_CHANNELS[:9])))
     gap = np.zeros(round(rng.uniform(0, 300) * MS), np.float32)
     link = "but " if rng.random() < 0.3 else ""

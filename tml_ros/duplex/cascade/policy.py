@@ -3,7 +3,6 @@
 Text that was heard or typed is untrusted: only what the grammar covers has any effect.
 """
 
-import re
 from dataclasses import dataclass, replace
 
 from tml_ros.duplex.cascade.config import CascadeConfig
@@ -11,6 +10,7 @@ from tml_ros.duplex.cascade.recognizer import Heard
 from tml_ros.duplex.cascade.vision import Sight
 from tml_ros.intents.grammar import Grammar, Meaning
 from tml_ros.intents.numbers import number_to_words
+from tml_ros.intents.questions import is_question
 from tml_ros.records import (
     AlertDraft,
     DelegationDraft,
@@ -27,13 +27,6 @@ __all__ = ["Policy", "Reaction"]
 
 _ALERT_SPEECH = 240
 _NOT_UNDERSTOOD = "Sorry, I did not understand that."
-_SHORTEST_QUESTION = 4  # words; shorter ones are too often something else that was misheard
-_VERBS = "is|are|was|were|do|does|did|can|could|should|would|will|has|have"
-_QUESTION = re.compile(
-    rf"(what|which) ({_VERBS}|time|kind|happens|happened) |(where|when|why|who) ({_VERBS}) "
-    rf"|how ({_VERBS}|much|many|long|far|often|old|big|hot|heavy) "
-    r"|(can|could) you tell me |do you know |remind me (to|every|that) "
-)
 
 
 @dataclass(slots=True)
@@ -77,7 +70,9 @@ class Policy:
         """React to an utterance that ended."""
         if heard.meaning is None:
             wanted = self._config.delegate_speech
-            if heard.text and (wanted == "all" or (wanted == "questions" and self._is_question(heard.text))):
+            if heard.text and (
+                wanted == "all" or (wanted == "questions" and is_question(self._grammar.request(heard.text)[0]))
+            ):
                 return self._hand_on(heard.text)
             unknown = _NOT_UNDERSTOOD if self._config.answer_unknown and heard.text else ""
             return self._say(unknown, SpeechKind.REPLY)
@@ -115,10 +110,6 @@ class Policy:
             reaction.delegations = (DelegationDraft(meaning.delegate, replaces=meaning.replaces),)
         reaction.withdraws = meaning.withdraws
         return reaction
-
-    def _is_question(self, text: str) -> bool:
-        words = self._grammar.request(text)[0].split()
-        return len(words) >= _SHORTEST_QUESTION and _QUESTION.match(" ".join(words)) is not None
 
     def _hand_on(self, text: str) -> Reaction:
         """Make a task of words that no rule covers: as they are, but for what only says that they are another one."""

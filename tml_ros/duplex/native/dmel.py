@@ -114,19 +114,23 @@ class MelTokens(nn.Module):
         for table in (self.audio, self.reference):
             nn.init.normal_(table, std=shape.mel_channels**-0.5)
 
-    def forward(self, audio: Tensor, audio_present: Tensor, reference: Tensor, reference_present: Tensor) -> Tensor:
+    def forward(
+        self, audio: Tensor, audio_present: Tensor, reference: Tensor | None, reference_present: Tensor
+    ) -> Tensor:
         """Embed micro-turns.
 
         Args:
             audio: [..., 20, M] int64 levels of the microphone.
             audio_present: [...] bool.
-            reference: [..., 20, M] int64 levels of the reference.
+            reference: [..., 20, M] int64 levels of the reference, None where there is none at all.
             reference_present: [...] bool.
 
         Returns:
             [..., A, D], of the parameters' dtype.
         """
-        frames = self._bags(self.audio, audio, audio_present) + self._bags(self.reference, reference, reference_present)
+        frames = self._bags(self.audio, audio, audio_present)
+        if reference is not None:
+            frames = frames + self._bags(self.reference, reference, reference_present)
         grouped: Tensor = self.project(frames.reshape(*frames.shape[:-2], self._shape.audio_tokens, -1))
         return grouped
 

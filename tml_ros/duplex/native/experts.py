@@ -21,10 +21,11 @@ ExpertPath = Literal["gather", "rows", "grouped"]
 
 
 class RouterUse(NamedTuple):
-    """How a layer's router used its experts. share, probability: [E], of the tokens that were there."""
+    """How a layer's router used its experts. share, probability: [E], of the ``tokens`` [] that were there."""
 
     share: Tensor
     probability: Tensor
+    tokens: Tensor
 
 
 def balance_loss(uses: list[RouterUse]) -> Tensor:
@@ -104,7 +105,7 @@ class MixtureOfExperts(nn.Module):
         total = there.sum().clamp(min=1.0)
         chosen = F.one_hot(experts, self.experts).sum(-2).to(probability.dtype)
         share = (chosen * there).sum((0, 1)) / (total * self.chosen)
-        use = RouterUse(share, (probability * there).sum((0, 1)) / total)
+        use = RouterUse(share, (probability * there).sum((0, 1)) / total, total)
         return made if self.shared is None else made + self.shared(x), use
 
     def _route(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

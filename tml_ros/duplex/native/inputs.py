@@ -22,6 +22,9 @@ class StreamInputs:
     audio, reference: [..., 3200] float32 at 16 kHz. frames: [..., H, W, 3] uint8, H and W of the shape's grid of
     patches. text: [..., n] int64, n at most ``text_in_tokens``, ABSENT where there is none. playing: [...] bool,
     whether the loudspeaker plays. ``*_present``: [...] bool.
+
+    Training brings what is measured already: levels, reference_levels, [B, T, 20, M] uint8, stand for audio (empty
+    then, [B, T, 0]) and reference, and frames may be [F, H, W, 3], those that are present, row by row.
     """
 
     audio: Tensor
@@ -32,6 +35,8 @@ class StreamInputs:
     frames: Tensor | None = None
     frame_present: Tensor | None = None
     text: Tensor | None = None
+    levels: Tensor | None = None
+    reference_levels: Tensor | None = None
 
     @classmethod
     def silent(cls, *leading: int, device: torch.device | str = "cpu") -> "StreamInputs":
@@ -41,9 +46,8 @@ class StreamInputs:
 
     def played(self) -> tuple[Tensor, Tensor]:
         """Return the reference and where it is there; silence that is nowhere there when it is absent."""
-        if self.reference is None or self.reference_present is None:
-            return torch.zeros_like(self.audio), torch.zeros_like(self.audio_present)
-        return self.reference, self.reference_present
+        present = torch.zeros_like(self.audio_present) if self.reference_present is None else self.reference_present
+        return torch.zeros_like(self.audio) if self.reference is None else self.reference, present
 
     def turn(self, index: int) -> "StreamInputs":
         """Return one micro-turn [B, ...] of [B, T, ...]."""
@@ -82,6 +86,7 @@ class StreamTargets:
     floor: [B, T] int64, ids of floor markers. text: [B, T, N] int64 without END, ABSENT behind the last.
     auxiliary: [B, T, 3] float32, 0 or 1: user speaking, turn end, speech present; NaN where unknown, or None.
     speaking: [B, T] bool, whether there is voice. mel: [B, T, 20, M] float32 normalised, or None.
+    A micro-turn whose floor is ABSENT is only there to fill up the row: nothing is asked of it.
     """
 
     floor: Tensor
@@ -94,6 +99,10 @@ class StreamTargets:
         """Return the rows [begin, end)."""
         return self._map(lambda tensor: tensor[begin:end])
 
+    def to(self, device: torch.device | str) -> "StreamTargets":
+        """Return the targets on a device."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
     def turn(self, index: int) -> "StreamTargets":
         """Return one micro-turn [B, ...] of [B, T, ...]."""
         return self._map(lambda tensor: tensor[:, index])
@@ -104,7 +113,7 @@ class StreamTargets:
     def next_tokens(self, end: int) -> Tensor:
         """Return what the floor and text positions shall predict, [B, T, N] int64: text, then END, ABSENT behind."""
         there = self.text != ABSENT
-        before = torch.cat((torch.ones_like(there[..., :1]), there[..., :-1]), dim=-1)
+        before = torch.cat(((self.floor != ABSENT)[..., None], there[..., :-1]), dim=-1)
         return torch.where(there, self.text, torch.where(before, end, ABSENT))
 
 

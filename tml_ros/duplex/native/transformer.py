@@ -14,15 +14,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tml_ros.duplex.native.blocks import Attention, Block, RmsNorm
+from tml_ros.duplex.native.blocks import Block, RmsNorm
 from tml_ros.duplex.native.dmel import AUDIO_TAIL, REFERENCE_TAIL, LogMel, MelTokens, quantise
 from tml_ros.duplex.native.dmel import tail_shapes as mel_tail_shapes
 from tml_ros.duplex.native.experts import ExpertPath, RouterUse
 from tml_ros.duplex.native.flow import FlowHead
 from tml_ros.duplex.native.inputs import ABSENT, StreamInputs, StreamTargets
+from tml_ros.duplex.native.packing import Sequence
 from tml_ros.duplex.native.patches import PatchStem
 from tml_ros.duplex.native.rotary import Rotary
-from tml_ros.duplex.native.sequence import SIGHT, Layout, Places, Span
+from tml_ros.duplex.native.sequence import Layout, Places, Span
 from tml_ros.duplex.native.shape import NativeShape
 from tml_ros.duplex.native.state import Ring, StreamState
 from tml_ros.duplex.native.tokens import FLOOR_MARKERS, OUTPUT_BANNED, Marker
@@ -36,7 +37,6 @@ _FIRST_FLOOR = min(FLOOR_MARKERS)
 _CLOCK_PERIODS = 17  # the longest is 2**17 micro-turns, 7.3 hours
 CLOCK_FEATURES = 2 * _CLOCK_PERIODS + 4  # and flags: sound, reference, picture present; loudspeaker plays
 Sights = tuple[Tensor, Tensor]  # one tensor for each ring, the short one first
-_QUERY_TOKENS = 512  # of a block in the offline attention: bounds the memory of its bias
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +102,31 @@ class InteractionTransformer(nn.Module):
         angle = (turn[..., None] % periods).float() / periods * (2 * math.pi)
         return torch.cat((angle.cos(), angle.sin(), torch.stack(flags, dim=-1).float()), dim=-1)
 
-    def _embed(self, inputs: StreamInputs, heard: Tensor, played: Tensor, turn: Tensor) -> list["_Part"]:
-        """Embed what a micro-turn takes in, OUT at its end."""
+    def levels(self, inputs: StreamInputs) -> tuple[Tensor, Tensor | None]:
+        """Return the levels of what whole streams hear and play, [B, T, 20, M] int64; None where nothing is played."""
+        if inputs.levels is not None:
+            played = inputs.reference_levels
+            return inputs.levels.long(), None if played is None else played.long()
+        heard = quantise(self.log_mel(inputs.audio, inputs.audio_present), self.shape)
+        if inputs.reference is None:
+            return heard, None
+        return heard, quantise(self.log_mel(*inputs.played()), self.shape)
+
+    def _sight(self, frames: Tensor, present: Tensor) -> Tensor:
+        """Return [..., P, D] of pictures [..., H, W, 3], or of [F, H, W, 3], those of them that are present."""
+        if frames.dim() != 4 or present.dim() != 2:
+            return self.sight(frames)  # type: ignore[no-any-return]
+        seen: Tensor = self.sight(frames)
+        return seen.new_zeros(*present.shape, *seen.shape[1:]).masked_scatter(present[..., None, None], seen)
+
+    def _embed(self, inputs: StreamInputs, heard: Tensor, played: Tensor | None, turn: Tensor) -> list["_Part"]:
+        """Embed what a micro-turn takes in, OUT at its end. heard, played: levels."""
         parts = []
         layout, (_, reference) = self.layout, inputs.played()
         frames = torch.zeros_like(reference) if inputs.frame_present is None else inputs.frame_present
         if inputs.frames is not None:
-            parts.append(_Part(layout.sight, self.sight(inputs.frames), frames))
-        levels = quantise(heard, self.shape), quantise(played, self.shape)
-        sound = self.sound(levels[0], inputs.audio_present, levels[1], reference)
+            parts.append(_Part(layout.sight, self._sight(inputs.frames, frames), frames))
+        sound = self.sound(heard, inputs.audio_present, played, reference)
         parts.append(_Part(layout.audio, sound, inputs.audio_present | reference))
         if inputs.text is not None:
             there = inputs.text != ABSENT
@@ -165,25 +181,30 @@ class InteractionTransformer(nn.Module):
             uses,
         )
 
-    def hidden(self, inputs: StreamInputs, targets: StreamTargets) -> tuple[Tensor, "Tokens", list[RouterUse]]:
-        """Return the normalised hidden states [B, T, S, D], what stands in the S places, and the use of experts."""
+    def hidden(
+        self, inputs: StreamInputs, targets: StreamTargets, *, packs: bool = False
+    ) -> tuple[Tensor, "Tokens", list[RouterUse]]:
+        """Return the normalised hidden states [B, T, S, D], what stands in the S places, and the use of experts.
+
+        packs: run only the places that are taken, for training: the same numbers up to rounding. Hidden states of
+        places that are not taken are zeros.
+        """
         batch, turns = inputs.audio_present.shape
-        turn = torch.arange(turns, device=inputs.audio.device).expand(batch, turns)
-        heard = self.log_mel(inputs.audio, inputs.audio_present)
-        reference, is_played = inputs.played()
-        played = self.log_mel(reference, is_played)
+        turn = torch.arange(turns, device=inputs.audio_present.device).expand(batch, turns)
+        heard, played = self.levels(inputs)
         parts = [*self._embed(inputs, heard, played, turn), self._embed_said(targets.floor, targets.text)]
         if targets.speaking is not None:
             parts.append(self._voice(targets.speaking))
         tokens = self._join(parts)
-        view = _Sequence(tokens, turn, self.layout)
-        angles = self.rotary(view.positions, tokens.x.dtype)
-        x, present, uses = tokens.x.flatten(1, 2), tokens.present.flatten(1, 2), []
+        view = Sequence(tokens.present, tokens.places, self.layout, self.shape.sinks, packs=packs)
+        packed = view.pack(tokens.x)
+        angles = self.rotary(packed.positions, tokens.x.dtype)
+        x, uses = packed.x, []
         for block in self.layers:
             window = Ring.window_of(self.shape, is_global=block.is_global)
-            x, use = block(x, angles, partial(view.attend, window=window), present)
+            x, use = block(x, angles, partial(view.attend, window=window), packed.present)
             uses += [] if use is None else [use]
-        return self.norm(x).view_as(tokens.x), tokens, uses
+        return view.unpack(self.norm(x)), tokens, uses
 
     # -------------------------------------------------------------------------------------------------- streaming
 
@@ -224,7 +245,8 @@ class InteractionTransformer(nn.Module):
         heard = self.log_mel.step(inputs.audio, inputs.audio_present, state.tails, active, AUDIO_TAIL)
         reference, is_played = inputs.played()
         played = self.log_mel.step(reference, is_played, state.tails, active, REFERENCE_TAIL)
-        tokens = self._join(self._embed(inputs, heard, played, state.turn))
+        levels = quantise(heard, self.shape), quantise(played, self.shape)
+        tokens = self._join(self._embed(inputs, *levels, state.turn))
         began = state.written.clone()
         slots = state.admit(tokens.places.kinds, tokens.present & active[:, None])
         local, far = (_bias(ring.seen(began), tokens.x.dtype) for ring in state.rings)
@@ -323,53 +345,3 @@ class Tokens:
                 return hidden[..., begin : begin + count, :]
             begin += count
         raise KeyError(span)
-
-
-class _Sequence:
-    """Who sees whom in T micro-turns of S tokens, computed block by block so that memory stays bounded."""
-
-    def __init__(self, tokens: Tokens, turn: Tensor, layout: Layout) -> None:
-        places = tokens.places
-        self._per_turn = len(places.slots)
-        self._present = tokens.present.flatten(1)
-        self._is_sight = (places.kinds == SIGHT).expand(turn.shape[1], -1).flatten()
-        self._ranks = (turn[0, :, None] * layout.ranks_per_turn + places.ranks).flatten()
-        self.positions = (turn[:1, :, None] * layout.slots_per_turn + places.slots).flatten(1)
-        stream, sight = self._present & ~self._is_sight, self._present & self._is_sight
-        counts = torch.stack((stream, sight), dim=-1).long().cumsum(1)  # [B, L, 2]
-        self._ordinals = counts.gather(2, self._is_sight.long().expand_as(stream)[..., None])[..., 0] - 1
-        ends = counts[:, self._per_turn - 1 :: self._per_turn]
-        self._ends = ends  # [B, T, 2]: tokens of each kind up to the end of a micro-turn
-        self._began = torch.cat((torch.zeros_like(ends[:, :1]), ends[:, :-1]), dim=1)
-
-    def attend(self, attention: Attention, queries: Tensor, written: Tensor, *, window: tuple[int, int]) -> Tensor:
-        """Return [B, L, D] of queries [B, H, L, W] over keys before values [B, 2 K, L, W] and the layer's sinks."""
-        sinks = torch.cat(attention.sinks()).to(written.dtype).expand(len(written), -1, -1, -1)
-        made = []
-        turns = self._ends.shape[1]
-        stride = max(1, _QUERY_TOKENS // self._per_turn)
-        for first in range(0, turns, stride):
-            last = min(turns, first + stride)
-            begin = self._first_seen(first, window) * self._per_turn
-            end = last * self._per_turn
-            seen = torch.cat((sinks, written[:, :, begin:end]), dim=2)
-            asking = slice(first * self._per_turn, end)
-            bias = self._bias(asking, slice(begin, end), window, queries.dtype)
-            bias = F.pad(bias, (sinks.shape[2], 0))
-            made.append(attention.attend(queries[:, :, asking], seen, bias))
-        return torch.cat(made, dim=1)
-
-    def _first_seen(self, turn: int, window: tuple[int, int]) -> int:
-        """Return a micro-turn before which nothing is seen from ``turn``."""
-        limit = self._began[:, turn] - torch.tensor(window, device=self._began.device)
-        return int((self._ends <= limit[:, None]).sum(1).min())
-
-    def _bias(self, asking: slice, seen: slice, window: tuple[int, int], dtype: torch.dtype) -> Tensor:
-        """Return [B, 1, queries, keys]."""
-        began = self._began.repeat_interleave(self._per_turn, dim=1)[:, asking]
-        size = torch.tensor(window, device=began.device)
-        kind = self._is_sight[seen].long()
-        oldest = (began - size).index_select(2, kind)  # [B, queries, keys]
-        is_seen = (self._ordinals[:, None, seen] >= oldest) & self._present[:, None, seen]
-        is_seen &= self._ranks[seen] <= self._ranks[asking, None]
-        return torch.zeros((), dtype=dtype, device=began.device).where(is_seen, float("-inf"))[:, None]

@@ -22,7 +22,7 @@ from tml_ros.intents.phrases import Choice, Maybe, Node, Series, Slot, Word, par
 from tml_ros.resources import find
 from tml_ros.schema_files import read_yaml
 
-__all__ = ["corpus_lines", "count_words"]
+__all__ = ["corpus_lines", "count_words", "draw_phrase"]
 
 _WORDS_FILE = "models/words.txt"
 _SAMPLES_PER_PHRASE = 60
@@ -79,26 +79,27 @@ def _talk(file: IntentsFile, samples: int) -> Iterator[str]:
     for rule in file.rules:
         for phrase in rule["phrases"]:
             for _ in range(samples):
-                text = " ".join(_draw(parse_phrase(phrase), file.slots, rng))
+                text = " ".join(draw_phrase(parse_phrase(phrase), file.slots, rng))
                 meaning = grammar.parse(text)
                 yield text
                 if meaning is not None:
                     yield from (meaning.reply, meaning.intent, meaning.delegate, *_leaves(meaning.data))
 
 
-def _draw(node: Node, slots: Mapping[str, Mapping[str, Any]], rng: random.Random) -> Iterator[str]:
+def draw_phrase(node: Node, slots: Mapping[str, Mapping[str, Any]], rng: random.Random) -> Iterator[str]:
+    """Yield the words of a request that a phrase covers. slots: as in the intents file."""
     if isinstance(node, Word):
         yield node.text
     elif isinstance(node, Slot):
         yield from _draw_slot(slots[node.type], slots, rng)
     elif isinstance(node, Maybe):
         if rng.random() < 0.5:
-            yield from _draw(node.item, slots, rng)
+            yield from draw_phrase(node.item, slots, rng)
     elif isinstance(node, Choice):
-        yield from _draw(rng.choice(node.items), slots, rng)
+        yield from draw_phrase(rng.choice(node.items), slots, rng)
     elif isinstance(node, Series):
         for item in node.items:
-            yield from _draw(item, slots, rng)
+            yield from draw_phrase(item, slots, rng)
 
 
 def _draw_slot(spec: Mapping[str, Any], slots: Mapping[str, Mapping[str, Any]], rng: random.Random) -> Iterator[str]:
@@ -106,7 +107,7 @@ def _draw_slot(spec: Mapping[str, Any], slots: Mapping[str, Mapping[str, Any]], 
         yield number_to_words(rng.randint(spec["minimum"], spec["maximum"]))
         return
     forms: Sequence[str] = rng.choice(list(spec["values"].values()))
-    yield from _draw(parse_phrase(rng.choice(forms)), slots, rng)
+    yield from draw_phrase(parse_phrase(rng.choice(forms)), slots, rng)
 
 
 def _leaves(data: Any, key: str = "") -> Iterator[str]:

@@ -1,0 +1,141 @@
+"""Recordings and synthetic speech as parts of a corpus: cut, levelled, with times of speech and of words.
+
+Word times are shares of the time in which somebody speaks, by the length of the words: good to about 0.1 s. Speakers
+and voices that are kept aside for measuring are marked, never mixed in.
+
+Source: a folder with speech/*/labels.csv (path, transcript, speaker, split) and dialogue/*/labels.csv.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tml_ros.duplex.cascade.vad import FRAME_SAMPLES, SileroVad
+from tml_ros.errors import SynthesisError
+from tml_ros.intents.grammar import normalise
+from tml_ros.records import SAMPLE_RATE_HZ
+from tml_ros.training.corpus import Part
+from tml_ros.training.overlap_clips import MS, even, levels, trim
+from tml_ros.training.overlap_recordings import read, rows, speech_from
+from tml_ros.training.overlap_voices import draw_voice
+
+__all__ = ["Job", "Piece", "as_part", "real_parts", "spoken_part", "word_ends"]
+
+Sound = NDArray[np.float32]
+Piece = tuple[Part, Sound]
+_WORD_FOLDERS = (
+    "gsc_v001_subset", "dspspeech_en", "fsdd", "an4_nemo_subset", "precise_community", "rosfeiyu_commands",
+)  # fmt: skip
+_LONGEST = 12 * SAMPLE_RATE_HZ
+_SHORTEST_WORD = 140 * MS
+_MOST_WORDS = 3
+_SPANISH = ("aspirador", "ventilador", "televisor", "frescor", "estor")
+_NOISE_PIECE = 20 * SAMPLE_RATE_HZ
+_GAP = 80 * MS  # a shorter silence belongs to the speech around it
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something to be spoken. said: as a synthesiser reads it, with commas. means: see ``Part``; held: by which voices.
+
+    voice: name of one of the robot's voices, "" to draw one.
+    """
+
+    kind: str
+    said: str
+    seed: tuple[int, int]
+    held: bool = False
+    means: str = ""
+
+
+def real_parts(data: Path) -> Iterator[Piece]:
+    """Yield words, read speech, meetings and noise; nothing of a folder that is absent."""
+    vad = SileroVad()
+    for name in _WORD_FOLDERS:
+        for row in rows(data / "speech" / name):
+            yield from _word(data / "speech" / name / row["path"], row, vad)
+    for folder, kind in (
+        (data / "speech" / "librispeech_snips", "talk"),
+        (data / "dialogue" / "ami_meeting", "meeting"),
+    ):
+        for row in rows(folder):
+            sound = even(read(folder / row["path"]))
+            spoken = _heard_speech(vad, sound)
+            yield Part(kind, "", row["speaker"], row["split"], 0, 0, spoken, (), True), sound
+    for row in rows(data / "speech" / "noise"):
+        sound = read(data / "speech" / "noise" / row["path"])
+        for begin in range(0, max(1, len(sound) - SAMPLE_RATE_HZ), _NOISE_PIECE):
+            yield (
+                Part("noise", "", row["path"], row["split"], 0, 0, real=True),
+                even(sound[begin : begin + _NOISE_PIECE]),
+            )
+
+
+def spoken_part(job: Job) -> Piece | None:
+    """Return a text spoken by a voice that is drawn from the job's seed; None when the voice cannot say it."""
+    rng = np.random.default_rng(job.seed)
+    name, voice = draw_voice(rng, job.held)
+    try:
+        sound = voice.synthesise(job.said)
+    except SynthesisError:
+        return None
+    if len(sound) < 60 * MS or np.abs(sound).max() < 1e-3:
+        return None
+    return as_part(job, name, trim(sound, _LONGEST))
+
+
+def as_part(job: Job, voice: str, sound: Sound) -> Piece:
+    """Return clean speech with the times of its words."""
+    text, speech = normalise(job.said), _loud(sound)
+    split = "held" if job.held else "train"
+    return Part(job.kind, text, voice, split, 0, 0, speech, word_ends(text, speech), False, job.means), sound
+
+
+def word_ends(text: str, speech: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
+    """Return where about each word ends. speech: [begin, end) in samples."""
+    words = text.split()
+    if not words or not speech:
+        return ()
+    shares = np.cumsum([len(word) + 1.5 for word in words])
+    spoken = np.array([end - begin for begin, end in speech])
+    wanted = shares / shares[-1] * spoken.sum()
+    interval = np.minimum(np.searchsorted(np.cumsum(spoken), wanted - 1), len(spoken) - 1)
+    before = np.cumsum(spoken) - spoken
+    return tuple(round(speech[i][0] + at - before[i]) for i, at in zip(interval, wanted, strict=True))
+
+
+def _word(path: Path, row: dict[str, str], vad: SileroVad) -> Iterator[Piece]:
+    text = row["transcript"]
+    if "<" in text or len(text.split()) > _MOST_WORDS:
+        return
+    sound = speech_from(vad, trim(read(path)))
+    if len(sound) < _SHORTEST_WORD:
+        return
+    sound = even(sound)
+    text = "" if any(word in text for word in _SPANISH) else normalise(text)
+    speech = ((0, len(sound)),)
+    yield Part("word", text, row["speaker"], row["split"], 0, 0, speech, word_ends(text, speech), True), sound
+
+
+def _heard_speech(vad: SileroVad, sound: Sound) -> tuple[tuple[int, int], ...]:
+    return _joined(np.array(vad.open().push(sound)) >= 0.5, FRAME_SAMPLES)
+
+
+def _loud(sound: Sound) -> tuple[tuple[int, int], ...]:
+    """Return where a sound without noise is audible; all of it when that is nowhere."""
+    level = levels(sound)
+    return _joined(level > level.max() - 38, 10 * MS) or ((0, len(sound)),)
+
+
+def _joined(is_speech: NDArray[np.bool_], frame: int) -> tuple[tuple[int, int], ...]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_speech, [False]]).astype(np.int8)))
+    found: list[tuple[int, int]] = []
+    for begin, end in (edges.reshape(-1, 2) * frame).tolist():
+        if found and begin - found[-1][1] < _GAP:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((begin, end))
+    return tuple((begin, end) for begin, end in found if end - begin >= 30 * MS)
