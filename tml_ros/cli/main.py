@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_bag(commands)
     _add_checkpoint(commands)
     _add_bench(commands)
+    _add_label(commands)
     _add_train(commands)
     models = commands.add_parser("models", help="list the duplex and background models that can be used")
     models.add_argument("--json", action="store_true", help="print JSON only")
@@ -250,8 +251,8 @@ def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     train = commands.add_parser("train", help="train the native model as a file says, or go on with it")
-    train.add_argument("config", help="training file, or the name of one in config/train")
-    train.add_argument("--out", type=Path, default=Path("tml_train"), help="folder (default: tml_train)")
+    train.add_argument("config", nargs="?", help="training file, or the name of one in config/train")
+    train.add_argument("--out", type=Path, help="folder (default: tml_train), or the adapter's file (BAGS.safetensors)")
     train.add_argument("--resume", action="store_true", help="go on where the training in OUT was ended")
     train.add_argument(
         "--seconds",
@@ -264,7 +265,25 @@ def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     train.add_argument("--threads", type=int, metavar="N", help="CPU threads for tensors (default: as the file says)")
     train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
     train.add_argument("--json", action="store_true", help="print JSON only")
+    teach = train.add_argument_group("teach a checkpoint what was labelled, in place of a training file")
+    teach.add_argument("--from", dest="start_from", metavar="CHECKPOINT", help="name or folder; it is not changed")
+    teach.add_argument("--bags", type=Path, metavar="DIR", help="bags with the tables of `tml label` beside them")
+    teach.add_argument("--intents", metavar="FILE", help="intents file (default: the one of this package)")
+    teach.add_argument("--steps", type=int, metavar="N", help="of learning (default: 300)")
     train.set_defaults(run=_run_train)
+
+
+def _add_label(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    label = commands.add_parser("label", help="write down what people said in a bag and what should follow, to correct")
+    label.add_argument("bag", type=Path)
+    label.add_argument("--out", type=Path, help="table (default: BAG.labels.csv beside the bag)")
+    label.add_argument("--said", default="", help="the words of every turn in the bag, where they are all the same")
+    label.add_argument("--intents", metavar="FILE", help="says what follows from words (default: that of this package)")
+    label.add_argument("--model", default="cascade", help="hears the bag if no outputs are in it (default: cascade)")
+    label.add_argument("--topic", action="append", default=[], metavar="INPUT=TOPIC", help="which topic feeds an input")
+    label.add_argument("--force", action="store_true", help="replace the table, corrections and all")
+    label.add_argument("--json", action="store_true", help="print JSON only")
+    label.set_defaults(run=_run_label)
 
 
 def _run_demo(options: argparse.Namespace) -> int:
@@ -338,6 +357,12 @@ def _run_train(options: argparse.Namespace) -> int:
     from tml_ros.cli.train import train
 
     return train(options)
+
+
+def _run_label(options: argparse.Namespace) -> int:
+    from tml_ros.cli.label import label
+
+    return label(options)
 
 
 def _run_models(options: argparse.Namespace) -> int:

@@ -12,6 +12,9 @@ class NativeConfig:
     """How a checkpoint is run; what it is, its own config.yaml says."""
 
     checkpoint: str = param("tiny", "Checkpoint: a folder, or the name of one in models/; tiny is not trained")
+    adapters: tuple[str, ...] = param(
+        ("",), "What was taught by `tml train --bags`: files, merged into the weights one after the other"
+    )
     intents_file: str = param(
         "", "Gives intents their priority, a path or a file of this package; empty: as intents_file"
     )

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tml_ros.duplex.native.adapters import merge_adapters
 from tml_ros.duplex.native.checkpoint import TOKENIZER, fill, load_checkpoint, locate_checkpoint
 from tml_ros.duplex.native.config import NativeConfig
 from tml_ros.duplex.native.inputs import ABSENT, StreamInputs
@@ -63,6 +64,7 @@ class NativeModel:
             torch.set_num_threads(config.threads)
         model = InteractionTransformer(manifest.shape)
         fill(model, weights, folder)
+        merge_adapters(model, config.adapters, manifest)
         if not manifest.trained:
             _log.warning("checkpoint %s is not trained: what it says means nothing; set native.checkpoint", folder.name)
         self._config = config
