@@ -78,6 +78,7 @@ setup(
         "ray": ["ray>=2.50"],
         "realtime": ["websockets>=17.0"],
         "sherpa": ["sherpa-onnx>=2.0"],
+        "train": ["tensorboard>=2.20"],
         "whisper": ["faster-whisper>=1.2"],
     },
     zip_safe=False,

@@ -1,6 +1,6 @@
 """Trainings in processes of their own, forked from this one so that torch is imported once; prints one line of JSON.
 
-    python apart.py FOLDER
+python apart.py FOLDER
 """
 
 import hashlib
@@ -8,13 +8,15 @@ import json
 import os
 import random
 import signal
+import socket
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-import torch._dynamo  # optimisers import it: once is enough
+import torch._dynamo  # optimisers import it, and curves the next: once is enough
+import torch.utils.tensorboard
 from safetensors.torch import load_file
 
 from tml_ros.training.parallel import joined
@@ -22,13 +24,12 @@ from tml_ros.training.settings import TrainSettings, load_settings
 from tml_ros.training.trainer import Trainer
 
 KILLS = 3
-PORT = 29_517
 
 
 def short(**changes) -> TrainSettings:
     """A few steps of the tiny training, each of them saved."""
     tiny = load_settings("tiny")
-    stages = (replace(tiny.stages[0], steps=8, rows=4), replace(tiny.stages[1], steps=8, rows=4))
+    stages = (replace(tiny.stages[0], steps=6, rows=4), replace(tiny.stages[1], steps=6, rows=4))
     return replace(tiny, stages=stages, workers=0, save_s=0.0, log_steps=3, **changes)
 
 
@@ -58,6 +59,12 @@ def kill_somewhere(pid: int, out: Path, chance: random.Random) -> bool:
     return os.WIFSIGNALED(status)
 
 
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
 def newest(out: Path) -> str:
     return max((path.parent.name for path in out.glob("state/0*/state.json")), default="")
 
@@ -78,19 +85,16 @@ def losses(out: Path) -> list[float]:
 
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
-    chance, settings = random.Random(7), short()
-    killed, whole = folder / "killed", folder / "whole"
+    chance, settings = random.Random(7), short(shape={})  # with experts
+    killed, whole, pair = folder / "killed", folder / "whole", folder / "pair"
     kills = sum(kill_somewhere(forked(settings, killed), killed, chance) for _ in range(KILLS))
-    os.waitpid(forked(settings, killed), 0)
+    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    going = [forked(settings, pair, RANK=str(rank), **group) for rank in range(2)]
+    going.append(forked(settings, killed))
     train(settings, whole)
-    pairs = short(shape={})  # with experts
-    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(PORT)}
-    both = [forked(pairs, folder / "both", RANK=str(rank), **group) for rank in range(2)]
-    train(pairs, folder / "alone")
-    codes = [os.waitpid(pid, 0)[1] for pid in both]
-    found = {"kills": kills, "killed": digest(killed), "whole": digest(whole), "codes": codes}
-    found |= {"both": losses(folder / "both"), "alone": losses(folder / "alone")}
-    print(json.dumps(found | {"apart": apart(folder / "both", folder / "alone")}))
+    found = {"kills": kills, "codes": [os.waitpid(pid, 0)[1] for pid in going]}
+    found |= {"killed": digest(killed), "whole": digest(whole), "apart": apart(pair, whole)}
+    print(json.dumps(found | {"pair": losses(pair), "alone": losses(whole)}))
 
 
 if __name__ == "__main__":

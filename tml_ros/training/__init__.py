@@ -1,3 +1,3 @@
-"""Training of the small networks that are shipped. Needs torch; nothing of it is needed to run a robot."""
+"""Training of the networks that are shipped. Needs torch; nothing of it is needed to run a robot."""
 
 __all__: list[str] = []

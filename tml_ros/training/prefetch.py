@@ -65,6 +65,7 @@ class Batches:
 
     maker: BatchMaker
     _workers: list["_Worker"]
+    _first_step: int
     waited_s: float = 0.0
     _own: OpenBatchMaker | None = None
 
@@ -76,7 +77,7 @@ class Batches:
         count = min(settings.workers, settings.steps - first_step)
         workers = [_Worker(maker, range(first_step + index, settings.steps, count)) for index in range(count)]
         try:
-            yield cls(maker, workers)
+            yield cls(maker, workers, first_step)
         finally:
             for worker in workers:
                 worker.close()
@@ -89,7 +90,7 @@ class Batches:
         """
         began = time.perf_counter()
         if self._workers:
-            arrays = self._workers[step % len(self._workers)].take(step)
+            arrays = self._workers[(step - self._first_step) % len(self._workers)].take(step)
         else:
             self._own = self._own or self.maker.open()
             arrays = self._own.arrays(step)

@@ -23,8 +23,9 @@ _DOES_NOT_MATTER = ("threads", "workers", "prefetch", "log_steps", "save_s", "pr
 class Stage:
     """One part of the curriculum.
 
-    rows: of a batch, of all processes together. turns: micro-turns of a row. skills: share of each. snr_db: least and
-    most. emphasis: what counts how much, see ``objective.Emphasis``.
+    rows: of a batch, of all processes together. turns: micro-turns of a row. skills: share of each. hardness: of the
+    scenes, 0 to 1. snr_db: least and most, in place of what the hardness says. scene: further settings of the source.
+    emphasis: what counts how much, see ``objective.Emphasis``.
     """
 
     name: str
@@ -32,7 +33,9 @@ class Stage:
     rows: int
     turns: int
     skills: Mapping[str, float]
-    snr_db: tuple[float, float] = (10.0, 40.0)
+    hardness: float = 1.0
+    snr_db: tuple[float, float] | None = None
+    scene: Mapping[str, Any] = field(default_factory=dict)
     emphasis: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -82,8 +82,8 @@ class LogMel(nn.Module):
     def _measure(self, samples: Tensor) -> Tensor:
         """samples: [B, 240 + 160 * F] -> [B, F, M]."""
         frames = samples.unfold(1, MEL_WINDOW_SAMPLES, HOP_SAMPLES).to(torch.float64) * self.window
-        spectrum = torch.view_as_real(torch.fft.rfft(frames, _FFT_SAMPLES))
-        power = spectrum.square().sum(-1) @ self.bands
+        spectrum = torch.fft.rfft(frames, _FFT_SAMPLES)
+        power: Tensor = (spectrum.real.square() + spectrum.imag.square()) @ self.bands
         return power.clamp_min(_LEAST_POWER).log()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "LogMel":

@@ -17,7 +17,7 @@ from tml_ros.duplex.native.sequence import SIGHT, Layout, Places
 
 __all__ = ["Packed", "Sequence"]
 
-_QUERY_TOKENS = 256  # of a block: what lies outside the window of all of them is not looked at
+_QUERY_TOKENS = 128  # of a block: what lies outside the window of all of them is not looked at
 _HIDDEN = float("-inf")
 
 
