@@ -7,7 +7,7 @@ import soundfile
 from tml_ros.records import DelegationDraft, IntentDraft, SpeechText, TimerDraft
 from tml_ros.training import acoustics
 from tml_ros.training.corpus_build import Amounts, jobs
-from tml_ros.training.corpus_clips import Job, real_parts, spoken_part, word_ends
+from tml_ros.training.corpus_clips import Job, real_parts, spoken_part, timed_ends, word_ends
 from tml_ros.training.corpus_texts import Texts
 from tml_ros.training.meanings import FILLER, Meanings, reminder
 from tml_ros.training.overlap_voices import common_words
@@ -75,10 +75,10 @@ def test_jobs_are_the_same_and_voices_kept_aside_when_drawn_again():
 
 
 def test_a_word_ends_where_its_share_of_the_speech_does_when_there_is_a_gap():
-    ends = word_ends("stop now", ((0, 1000), (5000, 6000)))
+    ends = word_ends("stop now", ((0, 10000), (50000, 60000)))
 
-    assert ends[-1] == 6000
-    assert 900 <= ends[0] <= 5200
+    assert ends[-1] == 60000
+    assert 9000 <= ends[0] <= 52000
 
 
 def test_a_voice_speaks_from_beginning_to_end_when_it_has_a_text():
@@ -88,6 +88,12 @@ def test_a_voice_speaks_from_beginning_to_end_when_it_has_a_text():
     assert part.split == "train"
     assert part.speech[0][0] < 800
     assert len(sound) - 1600 <= part.word_ends[-1] <= len(sound)
+
+
+def test_words_end_before_the_pause_when_the_synthesiser_tells_where_they_begin():
+    ends = timed_ends("go, out of it", [(0, 0), (4, 9000), (11, 15000)], ((0, 4000), (8800, 20000)))
+
+    assert ends == (4000, 12000, 15000, 20000)
 
 
 def test_held_voices_are_not_learnt_from_when_they_speak():

@@ -69,6 +69,7 @@ class Corpus:
         self._chosen: dict[tuple[str, str], list[Part]] = {}
         for part in self.parts:
             self._chosen.setdefault((part.kind, part.split), []).append(part)
+        self._texts = {key: list(dict.fromkeys(one.text for one in found)) for key, found in self._chosen.items()}
         self._by_text: dict[tuple[str, str, str], list[Part]] = {}
         for part in self.parts:
             self._by_text.setdefault((part.kind, part.split, part.text), []).append(part)
@@ -104,7 +105,7 @@ class Corpus:
 
     def texts(self, kind: str, split: str = "train") -> list[str]:
         """Return the different texts of a kind, in a fixed order."""
-        return list(dict.fromkeys(part.text for part in self.all(kind, split)))
+        return self._texts.get((kind, split), [])
 
     def sound(self, part: Part) -> Sound:
         """Return a part's samples, [length] float32."""

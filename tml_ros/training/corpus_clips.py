@@ -1,12 +1,13 @@
 """Recordings and synthetic speech as parts of a corpus: cut, levelled, with times of speech and of words.
 
-Word times are shares of the time in which somebody speaks, by the length of the words: good to about 0.1 s. Speakers
-and voices that are kept aside for measuring are marked, never mixed in.
+Word times are espeak-ng's own, or shares of the time in which somebody speaks, by the length of the words: good to
+about 0.1 s. Speakers and voices that are kept aside for measuring are marked, never mixed in.
 
 Source: a folder with speech/*/labels.csv (path, transcript, speaker, split) and dialogue/*/labels.csv.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +18,14 @@ from tml_ros.duplex.cascade.vad import FRAME_SAMPLES, SileroVad
 from tml_ros.errors import SynthesisError
 from tml_ros.intents.grammar import normalise
 from tml_ros.records import SAMPLE_RATE_HZ
+from tml_ros.speech.synthesis import EspeakSynthesiser
 from tml_ros.training.corpus import Part
-from tml_ros.training.overlap_clips import MS, even, levels, trim
+from tml_ros.training.espeak_words import espeak
+from tml_ros.training.overlap_clips import MS, even, levels, onset, trim
 from tml_ros.training.overlap_recordings import read, rows, speech_from
 from tml_ros.training.overlap_voices import draw_voice
 
-__all__ = ["Job", "Piece", "as_part", "real_parts", "spoken_part", "word_ends"]
+__all__ = ["Job", "Piece", "as_part", "real_parts", "spoken_part", "timed_ends", "word_ends"]
 
 Sound = NDArray[np.float32]
 Piece = tuple[Part, Sound]
@@ -34,6 +37,9 @@ _SHORTEST_WORD = 140 * MS
 _MOST_WORDS = 3
 _SPANISH = ("aspirador", "ventilador", "televisor", "frescor", "estor")
 _NOISE_PIECE = 20 * SAMPLE_RATE_HZ
+_DOUBT = 60 * MS
+"""So much later than estimated a word is taken to end: it must not be expected before it was said."""
+_WORD = re.compile(r"[a-z0-9']+")
 _GAP = 80 * MS  # a shorter silence belongs to the speech around it
 
 
@@ -78,20 +84,38 @@ def spoken_part(job: Job) -> Piece | None:
     """Return a text spoken by a voice that is drawn from the job's seed; None when the voice cannot say it."""
     rng = np.random.default_rng(job.seed)
     name, voice = draw_voice(rng, job.held)
+    starts: list[tuple[int, int]] = []
     try:
-        sound = voice.synthesise(job.said)
+        if isinstance(voice, EspeakSynthesiser):
+            sound, starts = espeak(job.said, voice.voice, voice.speed, voice.pitch)
+        else:
+            sound = voice.synthesise(job.said)
     except SynthesisError:
         return None
     if len(sound) < 60 * MS or np.abs(sound).max() < 1e-3:
         return None
-    return as_part(job, name, trim(sound, _LONGEST))
+    cut = onset(sound)
+    return as_part(job, name, trim(sound, _LONGEST), [(place, max(0, at - cut)) for place, at in starts])
 
 
-def as_part(job: Job, voice: str, sound: Sound) -> Piece:
-    """Return clean speech with the times of its words."""
+def as_part(job: Job, voice: str, sound: Sound, starts: Sequence[tuple[int, int]] = ()) -> Piece:
+    """Return clean speech with the times of its words. starts: first character and first sample of words."""
     text, speech = normalise(job.said), _loud(sound)
     split = "held" if job.held else "train"
-    return Part(job.kind, text, voice, split, 0, 0, speech, word_ends(text, speech), False, job.means), sound
+    ends = timed_ends(job.said, starts, speech) if starts else _by_clauses(job.said, speech)
+    return Part(job.kind, text, voice, split, 0, 0, speech, ends, False, job.means), sound
+
+
+def timed_ends(said: str, starts: Sequence[tuple[int, int]], speech: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
+    """Return where each word ends, given where words begin; those without a time share what is between."""
+    known, places = dict(starts), [found.start() for found in _WORD.finditer(said.lower())]
+    last = speech[-1][1]
+    begins = np.array([known.get(place, -1) for place in places[1:]] + [last], np.float64)
+    is_known, numbers = begins >= 0, np.arange(len(begins))
+    ends = np.interp(numbers, numbers[is_known], begins[is_known])
+    # A word ends before the pause in front of the next one.
+    spoken = [max((end for begin, end in speech if begin < at - 50 * MS), default=at) for at in ends]
+    return tuple(round(min(at, end, last)) for at, end in zip(ends, spoken, strict=True))
 
 
 def word_ends(text: str, speech: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
@@ -104,7 +128,18 @@ def word_ends(text: str, speech: tuple[tuple[int, int], ...]) -> tuple[int, ...]
     wanted = shares / shares[-1] * spoken.sum()
     interval = np.minimum(np.searchsorted(np.cumsum(spoken), wanted - 1), len(spoken) - 1)
     before = np.cumsum(spoken) - spoken
-    return tuple(round(speech[i][0] + at - before[i]) for i, at in zip(interval, wanted, strict=True))
+    ends = [(speech[i][0] + at - before[i] + _DOUBT, speech[i][1]) for i, at in zip(interval, wanted, strict=True)]
+    return tuple(round(min(end, latest)) for end, latest in ends)
+
+
+def _by_clauses(said: str, speech: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
+    """Return where about each word ends, a comma lying in the silence nearest to where it should."""
+    head, comma, tail = said.partition(",")
+    if not comma or len(speech) < 2:
+        return word_ends(normalise(said), speech)
+    estimated = word_ends(normalise(said), speech)[len(normalise(head).split()) - 1] - _DOUBT
+    before = 1 + min(range(len(speech) - 1), key=lambda number: abs(speech[number][1] - estimated))
+    return word_ends(normalise(head), speech[:before]) + _by_clauses(tail, speech[before:])
 
 
 def _word(path: Path, row: dict[str, str], vad: SileroVad) -> Iterator[Piece]:

@@ -34,6 +34,8 @@ __all__ = ["Cast", "Said"]
 Sound = NDArray[np.float32]
 _TURN = MICRO_TURN_SAMPLES
 _SILENT_REFERENCE = 0.4
+_DIGITAL_SILENCE = 0.12
+"""Share of scenes without any noise, as synthetic clips are, and a microphone that is switched off."""
 _WORDS_A_TURN = 3  # words of text that a micro-turn puts out, about
 
 
@@ -198,7 +200,8 @@ class Cast:
         audio, reference = line.microphone(), line.loudspeaker()
         if reference is None and self.chance(_SILENT_REFERENCE):
             reference = np.zeros_like(audio)
-        audio = audio + self.noise(len(audio)) * amplitude(self.level_db - snr_db)
+        if not self.chance(_DIGITAL_SILENCE):
+            audio = audio + self.noise(len(audio)) * amplitude(self.level_db - snr_db)
         if reference is not None and reference.any():
             audio = self._echoed(audio, reference)
         if self.chance(self.stage.clip):

@@ -86,13 +86,13 @@ def _robot(cast: Cast) -> NDArray[np.float32]:
 
 
 def _bid(cast: Cast) -> Part:
-    """Return a command, a sentence or the beginning of talk."""
+    """Return a command, talk or a sentence."""
     form = cast.rng.random()
     if form < 0.4:
         part = cast.word(str(cast.rng.choice(("stop", "no", "go", "left", "right", "help", "up", "down", "close"))))
         if part is not None:
             return part
-    return cast.pick(cast.parts("sentence"))
+    return cast.pick(cast.parts("talk" if form > 0.8 else "sentence"))
 
 
 def _murmur(cast: Cast, line: Timeline, at: int) -> int:
