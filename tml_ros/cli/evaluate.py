@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from tml_ros.cli.evaluate_skills import checkpoint_folder, evaluate_skills
 from tml_ros.duplex.registry import available_models
 from tml_ros.errors import ConfigError
 from tml_ros.evaluation.campaign import BASELINES, Campaign, Outcome, execute, pick_models, pick_suites
@@ -38,11 +39,16 @@ _SHOWN_FAILURES = 20
 def evaluate(options: argparse.Namespace) -> int:
     """Run the suites, write the folder, and end with one line of JSON; 1 when a threshold was missed.
 
+    The folder of a checkpoint is no suite: ``evaluate_skills``.
+
     Raises:
         ConfigError: a suite, a model, a parameter or the folder cannot be used.
         InputError: the earlier run has no verdicts.
         MissingDependencyError: Ray is asked for and not installed.
     """
+    checkpoint = checkpoint_folder(options.suites[0])
+    if checkpoint is not None:
+        return evaluate_skills(checkpoint, options, _values(options.set))
     began = time.monotonic()
     campaign = _campaign(options)
     before = read_results(options.against) if options.against else None  # it may lie where this run is written

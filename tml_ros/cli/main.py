@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     _add_zone(commands)
     _add_report(commands)
+    _add_label(commands)
     _add_train(commands)
     models = commands.add_parser("models", help="list the duplex and background models that can be used")
     models.add_argument("--json", action="store_true", help="print JSON only")
@@ -106,7 +107,12 @@ def _add_golden(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 def _add_eval(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     evaluation = commands.add_parser("eval", help="run suites of scenarios with any models, side by side")
-    evaluation.add_argument("suites", nargs="+", metavar="SUITE", help="name of a shipped suite, a file, or all")
+    evaluation.add_argument(
+        "suites",
+        nargs="+",
+        metavar="SUITE",
+        help="name of a shipped suite, a file, or all; or the folder of one checkpoint",
+    )
     evaluation.add_argument(
         "--model",
         action="append",
@@ -135,7 +141,21 @@ def _add_eval(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     evaluation.add_argument("--no-baselines", action="store_true", help="leave out silence, always_talk and echo")
     evaluation.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables there, as Markdown")
     evaluation.add_argument("--json", action="store_true", help="print JSON only")
+    _add_skill_options(evaluation)
     evaluation.set_defaults(run=_run_eval)
+
+
+def _add_skill_options(evaluation: argparse.ArgumentParser) -> None:
+    """Add what holds for a checkpoint alone."""
+    skills = evaluation.add_argument_group("of a checkpoint")
+    skills.add_argument(
+        "--speech", type=Path, metavar="DIR", help="recordings (default: ../shared/data/speech from here)"
+    )
+    skills.add_argument("--dialogue", type=Path, metavar="DIR", help="meetings (default: dialogue beside the speech)")
+    skills.add_argument("--video", type=Path, metavar="DIR", help="real clips (default: video beside the speech)")
+    skills.add_argument("--split", default="dev", help="column split of labels.csv (default: dev)")
+    skills.add_argument("--only", nargs="+", default=[], metavar="ITEM", help="items by name or number")
+    skills.add_argument("--limit", type=int, metavar="N", help="at most N of each word, sentence and clip")
 
 
 def _add_bag_options(parser: argparse.ArgumentParser) -> None:
@@ -264,8 +284,8 @@ def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     train = commands.add_parser("train", help="train the native model as a file says, or go on with it")
-    train.add_argument("config", help="training file, or the name of one in config/train")
-    train.add_argument("--out", type=Path, default=Path("tml_train"), help="folder (default: tml_train)")
+    train.add_argument("config", nargs="?", help="training file, or the name of one in config/train")
+    train.add_argument("--out", type=Path, help="folder (default: tml_train), or the adapter's file (BAGS.safetensors)")
     train.add_argument("--resume", action="store_true", help="go on where the training in OUT was ended")
     train.add_argument(
         "--seconds",
@@ -278,7 +298,25 @@ def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     train.add_argument("--threads", type=int, metavar="N", help="CPU threads for tensors (default: as the file says)")
     train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
     train.add_argument("--json", action="store_true", help="print JSON only")
+    teach = train.add_argument_group("teach a checkpoint what was labelled, in place of a training file")
+    teach.add_argument("--from", dest="start_from", metavar="CHECKPOINT", help="name or folder; it is not changed")
+    teach.add_argument("--bags", type=Path, metavar="DIR", help="bags with the tables of `tml label` beside them")
+    teach.add_argument("--intents", metavar="FILE", help="intents file (default: the one of this package)")
+    teach.add_argument("--steps", type=int, metavar="N", help="of learning (default: 300)")
     train.set_defaults(run=_run_train)
+
+
+def _add_label(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    label = commands.add_parser("label", help="write down what people said in a bag and what should follow, to correct")
+    label.add_argument("bag", type=Path)
+    label.add_argument("--out", type=Path, help="table (default: BAG.labels.csv beside the bag)")
+    label.add_argument("--said", default="", help="the words of every turn in the bag, where they are all the same")
+    label.add_argument("--intents", metavar="FILE", help="says what follows from words (default: that of this package)")
+    label.add_argument("--model", default="cascade", help="hears the bag if no outputs are in it (default: cascade)")
+    label.add_argument("--topic", action="append", default=[], metavar="INPUT=TOPIC", help="which topic feeds an input")
+    label.add_argument("--force", action="store_true", help="replace the table, corrections and all")
+    label.add_argument("--json", action="store_true", help="print JSON only")
+    label.set_defaults(run=_run_label)
 
 
 def _run_demo(options: argparse.Namespace) -> int:
@@ -364,6 +402,12 @@ def _run_train(options: argparse.Namespace) -> int:
     from tml_ros.cli.train import train
 
     return train(options)
+
+
+def _run_label(options: argparse.Namespace) -> int:
+    from tml_ros.cli.label import label
+
+    return label(options)
 
 
 def _run_models(options: argparse.Namespace) -> int:

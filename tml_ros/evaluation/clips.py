@@ -11,7 +11,7 @@ import itertools
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,17 @@ from tml_ros.media import read_audio_file
 from tml_ros.records import MICRO_TURN_NS, SAMPLE_RATE_HZ
 from tml_ros.speech import create_synthesiser
 
-__all__ = ["PAUSES_S", "VOICES", "Clip", "pause_clips", "recorded_clips", "recorded_pauses", "sound_span", "turn_clips"]
+__all__ = [
+    "PAUSES_S",
+    "VOICES",
+    "Clip",
+    "pause_clips",
+    "recorded_clips",
+    "recorded_pauses",
+    "sound_span",
+    "spoken",
+    "turn_clips",
+]
 
 VOICES = {
     "tuned": ("flite:slt", "flite:awb", "flite:kal", "espeak:en-us"),
@@ -135,7 +145,8 @@ def pause_clips(split: str, *, voices: Sequence[str] = (), parts: Sequence[tuple
 def recorded_clips(speech: Path, split: str, per_word: int) -> Iterator[Clip]:
     """Yield real commands, at most ``per_word`` of each word and data set. speech: folder of the data sets.
 
-    Recordings so noisy that one word seems to last longer than 0.9 s are left out: the person's end is not known.
+    split: one of ``VOICES``, or a name in the column split. Recordings so noisy that one word seems to last longer
+    than 0.9 s are left out: the person's end is not known.
     """
     numbers = itertools.count()
     for name, words in _RECORDED:
@@ -160,6 +171,16 @@ def recorded_pauses(speech: Path, split: str, count: int) -> Iterator[Clip]:
         sounds = [_read(path, 0.1), _read(second[wanted].pop(_speaker(path)), 0.1)]
         yield _clip("pause", folder.name, split, f"go ({pause_s:.2f} s) {wanted}", sounds, number, pause_s)
         number += 1
+
+
+def spoken(voice: str, text: str) -> NDArray[np.float32]:
+    """Return what a voice says, from its first sound to its last; ``festival:NAME`` is one, too.
+
+    Raises:
+        MissingDependencyError, SynthesisError: it cannot be said.
+    """
+    sound = _speak(voice, text)
+    return sound.samples[sound.start : sound.stop]
 
 
 def _speaker(path: Path) -> str:
@@ -251,14 +272,20 @@ def _festival(voice: str, text: str) -> NDArray[np.float32]:
 
 def _choose(folder: Path, word: str, split: str) -> list[Path]:
     """Return the recordings of a word, one of every speaker first, then the second of every speaker, and so on."""
+    if not (folder / "labels.csv").is_file():
+        return []
     with (folder / "labels.csv").open(encoding="utf-8") as lines:
-        rows = [row for row in csv.DictReader(lines) if row["transcript"] == word and _SPLITS[row["split"]] == split]
+        rows = [row for row in csv.DictReader(lines) if row["transcript"] == word and _is_in(row, split)]
     seen: dict[str, int] = {}
     ranked = []
     for row in rows:
         seen[row["speaker"]] = seen.get(row["speaker"], 0) + 1
         ranked.append((seen[row["speaker"]], row["path"]))
     return [folder / path for _, path in sorted(ranked, key=lambda pair: pair[0])]
+
+
+def _is_in(row: Mapping[str, str], split: str) -> bool:
+    return split in (row["split"], _SPLITS.get(row["split"]))
 
 
 def _read(path: Path, margin_s: float = 1.0) -> _Sound:

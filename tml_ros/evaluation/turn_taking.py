@@ -10,11 +10,11 @@ Source: Full-Duplex-Bench v1, see fdb.py. The tables are FDB-style on our own cl
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, median
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import yaml
@@ -46,6 +46,7 @@ _EPOCH_NS = 1_700_000_000_000_000_000
 _APART_NS = 3_600_000_000_000  # between two clips: each is a session of its own
 _SOUND_LEVEL = 0.004
 _BASELINES = ("silence", "always_talk")
+_Step: TypeAlias = tuple[float, tuple[Published, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,30 +101,46 @@ class TurnTakingRun:
 
     def run(self, clip: Clip) -> Outcome:
         """Play one clip in a session of its own."""
+        return self.run_with(clip, (self._delays,))[0][0]
+
+    def run_with(self, clip: Clip, delays: Sequence[Delays]) -> tuple[list[Outcome], list[float]]:
+        """Play one clip once and return what comes of it with each of the delays, and what micro-turns took, seconds.
+
+        The first ones hold for the transport.
+        """
+        steps = list(self._steps(clip, delays[0].transport_s))
+        return [Outcome(clip, _placed(steps, one)) for one in delays], [_measured_s(records) for _, records in steps]
+
+    def _steps(self, clip: Clip, transport_s: float) -> Iterator[_Step]:
+        """Yield when the sound of each micro-turn was there, and what was published of it."""
         begin_ns = _EPOCH_NS + self._clips * _APART_NS
         self._clips += 1
         self._assembly.engine.reset()
         assembler = MicroTurnAssembler(self._assembly.config.window)
-        loudspeaker = _Loudspeaker(self._delays.play_out_s)
-        free_s = 0.0
         for first in range(0, len(clip.audio) // MICRO_TURN_SAMPLES * MICRO_TURN_SAMPLES, _CHUNK):
-            arrival_s = (first + _CHUNK) / SAMPLE_RATE_HZ + self._delays.transport_s
+            arrival_s = (first + _CHUNK) / SAMPLE_RATE_HZ + transport_s
             for window in assembler.add_audio(_chunk(clip.audio, first, begin_ns)):
                 self._clock.set_ns(window.turn.end_ns)
-                records = self._assembly.engine.process(window).records
-                free_s = max(free_s, arrival_s) + self._compute_s(records)
-                loudspeaker.take(records, free_s)
-        return Outcome(clip, tuple(loudspeaker.words()))
+                yield arrival_s, self._assembly.engine.process(window).records
 
     def close(self) -> None:
         """End the session and free the model."""
         self._assembly.engine.close()
         self._assembly.model.close()
 
-    def _compute_s(self, records: Iterable[Published]) -> float:
-        if self._delays.compute_s is not None:
-            return self._delays.compute_s
-        return sum(record.inference_sec for record in records if isinstance(record, TurnMetrics))
+
+def _placed(steps: Iterable[_Step], delays: Delays) -> tuple[Word, ...]:
+    """Return the words where the delays put them."""
+    loudspeaker, free_s = _Loudspeaker(delays.play_out_s), 0.0
+    for arrival_s, records in steps:
+        took_s = _measured_s(records) if delays.compute_s is None else delays.compute_s
+        free_s = max(free_s, arrival_s) + took_s
+        loudspeaker.take(records, free_s)
+    return tuple(loudspeaker.words())
+
+
+def _measured_s(records: Iterable[Published]) -> float:
+    return sum(record.inference_sec for record in records if isinstance(record, TurnMetrics))
 
 
 @dataclass(slots=True)

@@ -187,7 +187,7 @@ def test_confidence_is_the_geometric_mean_when_probabilities_are_given() -> None
     chances = [0.01, *[0.9] * (len(line) - 2), 0.4]
     (draft,) = MarkupParser(WORDS).push(line, Floor.HOLD, turn(), chances).intents
 
-    assert math.isclose(draft.confidence, math.prod(chances[1:]) ** (1 / (len(line) - 1)))
+    assert math.isclose(draft.confidence, math.prod(chances) ** (1 / len(line)))
 
 
 @pytest.mark.parametrize("odd", [float("nan"), float("inf"), 0.0, -1.0, 7.0])

@@ -12,6 +12,9 @@ class NativeConfig:
     """How a checkpoint is run; what it is, its own config.yaml says."""
 
     checkpoint: str = param("tiny", "Checkpoint: a folder, or the name of one in models/; tiny is not trained")
+    adapters: tuple[str, ...] = param(
+        ("",), "What was taught by `tml train --bags`: files, merged into the weights one after the other"
+    )
     intents_file: str = param(
         "", "Gives intents their priority, a path or a file of this package; empty: as intents_file"
     )
@@ -34,4 +37,7 @@ class NativeConfig:
     )
     speaking_threshold: float = param(
         0.5, "Probability from which the person is taken to speak", minimum=0.05, maximum=0.95
+    )
+    intent_threshold: float = param(
+        0.0, "Least confidence of an intent; the model card says what each costs", minimum=0.0, maximum=1.0
     )

@@ -92,8 +92,8 @@ class _Open:
 
     @property
     def confidence(self) -> float:
-        """Geometric mean of the probabilities of the tokens behind the opening marker."""
-        return math.exp(self.log_probability / self.tokens) if self.tokens else 1.0
+        """Geometric mean of the probabilities of its tokens, the opening marker's included."""
+        return math.exp(self.log_probability / (self.tokens + 1))
 
     @property
     def name(self) -> str:
@@ -201,7 +201,7 @@ class _Push:
         if token == Marker.END:
             return
         if token in OPENING_MARKERS:
-            self._begin(Marker(token))
+            self._begin(Marker(token), probability)
         elif self._state.open is not None:
             self._go_on(self._state.open, token, probability)
         elif self._state.skipping:
@@ -225,7 +225,7 @@ class _Push:
         one.said = len(text) - len(rest)
         one.is_said |= bool(words)
 
-    def _begin(self, marker: Marker) -> None:
+    def _begin(self, marker: Marker, probability: float) -> None:
         if self._state.open is not None:
             self._break_off(f"malformed_{self._state.open.name}")
         self._state.skipping = False
@@ -235,7 +235,9 @@ class _Push:
             return
         kind = SpeechKind.BACKCHANNEL if self._floor is Floor.BACKCHANNEL else SpeechKind.REPLY
         modality = "other" if self._state.untyped < TYPED_TURNS else "speech"
-        self._state.open = _Open(marker, kind, modality, self._turn.start_ns, [(marker, bytearray())])
+        self._state.open = _Open(
+            marker, kind, modality, self._turn.start_ns, [(marker, bytearray())], log_probability=_log(probability)
+        )
 
     def _go_on(self, one: _Open, token: int, probability: float) -> None:
         one.tokens += 1

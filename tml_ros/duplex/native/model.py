@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tml_ros.duplex.native.adapters import merge_adapters
 from tml_ros.duplex.native.checkpoint import TOKENIZER, fill, load_checkpoint, locate_checkpoint
 from tml_ros.duplex.native.config import NativeConfig
 from tml_ros.duplex.native.inputs import ABSENT, StreamInputs
@@ -32,6 +33,7 @@ from tml_ros.intents.file import load_intents
 from tml_ros.records import (
     SAMPLE_RATE_HZ,
     Floor,
+    IntentDraft,
     MicroTurn,
     MicroTurnOutput,
     PlaybackState,
@@ -62,6 +64,7 @@ class NativeModel:
             torch.set_num_threads(config.threads)
         model = InteractionTransformer(manifest.shape)
         fill(model, weights, folder)
+        merge_adapters(model, config.adapters, manifest)
         if not manifest.trained:
             _log.warning("checkpoint %s is not trained: what it says means nothing; set native.checkpoint", folder.name)
         self._config = config
@@ -126,7 +129,7 @@ class NativeStream:
             user_state=self._user_state(result, turn),
             speech=speech,
             audio=audio,
-            intents=parsed.intents,
+            intents=self._sure(parsed.intents),
             delegations=parsed.delegations,
             timers=parsed.timers,
             counts=parsed.counts,
@@ -194,6 +197,12 @@ class NativeStream:
         if not has_floor:
             self._voice_kind, audio = None, audio[: 0 if floor is Floor.YIELD else DELAY_SAMPLES]
         return (whole,), audio
+
+    def _sure(self, intents: tuple[IntentDraft, ...]) -> tuple[IntentDraft, ...]:
+        """Return the intents that the model is sure enough of; count the others."""
+        kept = tuple(one for one in intents if one.confidence >= self._config.intent_threshold)
+        self._counters["unsure_intents"] += len(intents) - len(kept)
+        return kept
 
     def _user_state(self, result: StepResult, turn: MicroTurn) -> UserState:
         """Return what the auxiliary predictions say of the person."""

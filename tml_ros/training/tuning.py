@@ -1,0 +1,121 @@
+"""Teach a checkpoint a lab's own commands: a low-rank adapter, learned from lessons with old skills between them.
+
+Nothing of the checkpoint changes; what is written is the adapter alone. The same lessons, settings and number of
+threads give the same adapter.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from tml_ros.duplex.native.adapters import add_adapter, header_of, is_adapter, save_adapter
+from tml_ros.duplex.native.checkpoint import TOKENIZER, fill, load_checkpoint, locate_checkpoint
+from tml_ros.duplex.native.transformer import InteractionTransformer
+from tml_ros.duplex.native.vocabulary import Vocabulary
+from tml_ros.training.conversation import Conversation
+from tml_ros.training.corpus import Corpus, save
+from tml_ros.training.corpus_build import Amounts, pieces
+from tml_ros.training.encoding import Encoder
+from tml_ros.training.learner import Learner, LearnerOptions
+from tml_ros.training.lessons import LESSON, Lessons
+from tml_ros.training.objective import Emphasis, Measured
+from tml_ros.training.settings import OptimizerSettings
+
+__all__ = ["Tuned", "Tuning", "rehearsal_corpus", "tune"]
+
+_SMALL = 0.02
+_LOG_STEPS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How an adapter is learned. rows, turns: of a batch. lessons: share of its rows, the others are old skills.
+
+    seconds: ends sooner when that is over.
+    """
+
+    steps: int = 300
+    rows: int = 8
+    turns: int = 40
+    rank: int = 8
+    scale: float = 2.0
+    lessons: float = 0.5
+    optimizer: OptimizerSettings = field(
+        default_factory=lambda: OptimizerSettings(rate=2e-3, warmup_steps=20, weight_decay=0.0)
+    )
+    seed: int = 0
+    threads: int = 2
+    seconds: float = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What came of it."""
+
+    adapter: Path
+    steps: int
+    seconds: float
+
+
+def rehearsal_corpus(folder: Path, seed: int = 0) -> Corpus:
+    """Return the parts of old skills in a folder; made by the local synthesisers, in a minute, where there are none.
+
+    Raises:
+        InputError: what is there is no corpus.
+        MissingDependencyError: no synthesiser is installed.
+    """
+    if not (folder / "parts.json").is_file():
+        save(folder, pieces(None, Amounts().scaled(_SMALL), seed))
+    return Corpus.load(folder)
+
+
+def tune(
+    checkpoint: str, lessons: Lessons, out: Path, tuning: Tuning = Tuning(), say: Callable[[str], None] = print
+) -> Tuned:
+    """Learn an adapter and write it.
+
+    Raises:
+        ModelError: the checkpoint cannot be used, the loss is no number any more, or the file cannot be written.
+        ConfigError: what is taught cannot be put in the model's words.
+    """
+    began = time.monotonic()
+    folder = locate_checkpoint(checkpoint)
+    manifest, weights = load_checkpoint(folder)
+    torch.set_num_threads(tuning.threads)
+    model = InteractionTransformer(manifest.shape)
+    fill(model, weights, folder)
+    add_adapter(model, tuning.rank, tuning.scale, tuning.seed)
+    learner = Learner(model, LearnerOptions(tuning.optimizer, tuning.steps), is_adapter)
+    encoder = Encoder(manifest.shape, Vocabulary.load(folder / TOKENIZER))
+    while learner.step < tuning.steps and time.monotonic() - began < tuning.seconds:
+        batch = encoder.batch(_rows(lessons, tuning, learner.step), tuning.turns)
+        progress = learner.learn(batch, Emphasis())
+        if progress.step % _LOG_STEPS == 0 or progress.step == tuning.steps:
+            say(f"step {progress.step} of {tuning.steps}, loss {_shown(progress.measured, batch.skills)}")
+    save_adapter(model.eval(), out, header_of(manifest, out.stem, tuning.rank, tuning.scale, lessons.texts))
+    return Tuned(out, learner.step, round(time.monotonic() - began, 1))
+
+
+def _rows(lessons: Lessons, tuning: Tuning, step: int) -> list[list[Conversation]]:
+    """Return the rows of a step: lessons first, then old skills, each row filled with scenes."""
+    taught = round(tuning.rows * tuning.lessons)
+    rows: list[list[Conversation]] = []
+    for row in range(tuning.rows):
+        make, scenes = lessons.scene if row < taught else lessons.rehearsal, list[Conversation]()
+        while sum(scene.turns for scene in scenes) < tuning.turns:
+            scenes.append(make((step * tuning.rows + row << 6) + len(scenes)))
+        rows.append(scenes)
+    return rows
+
+
+def _shown(measured: Measured, skills: Sequence[str]) -> str:
+    """Return the loss of all that is put out, of lessons and of old skills."""
+    is_lesson = torch.tensor([skill == LESSON for skill in skills])
+    parts = {"lessons": is_lesson, "old skills": ~is_lesson}
+    return ", ".join(
+        f"{name} {float(measured.sums[:, which].sum() / measured.counts[:, which].sum().clamp(min=1.0)):.3f}"
+        for name, which in parts.items()
+    )
