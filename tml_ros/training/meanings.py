@@ -9,7 +9,7 @@ import functools
 import re
 from dataclasses import dataclass
 
-from tml_ros.duplex.native.markup import Record
+from tml_ros.duplex.native.markup import MAX_TIMER_S, Record
 from tml_ros.intents.file import load_intents
 from tml_ros.intents.grammar import Grammar, Meaning, normalise
 from tml_ros.intents.numbers import words_to_number
@@ -89,6 +89,8 @@ def reminder(words: str) -> TimerDraft | None:
         amount = 1 if found["amount"] in (None, "a", "an") else words_to_number(found["amount"])
         if amount:
             after_s = float(amount * _UNITS_S[found["unit"]])
+            if after_s > MAX_TIMER_S:
+                return None
             return TimerDraft(found["what"], after_s, after_s if found["how"] == "every" else 0.0)
     return None
 
