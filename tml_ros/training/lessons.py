@@ -51,9 +51,16 @@ class Lessons:
     """
 
     def __init__(
-        self, recordings: Sequence[Recording], known: Corpus, grammar: Grammar, stage: Stage = FULL, seed: int = 0
+        self,
+        recordings: Sequence[Recording],
+        known: Corpus,
+        grammar: Grammar,
+        stage: Stage = FULL,
+        seed: int = 0,
+        *,
+        voices: int = _SYNTHETIC,
     ) -> None:
-        """Cut the recordings and have the new words spoken.
+        """Cut the recordings and have the new words spoken by so many voices.
 
         Raises:
             InputError: nothing is labelled, or the same words should lead to different things.
@@ -61,7 +68,7 @@ class Lessons:
         self._answers = _answers(recordings)
         texts = sorted(text for text in self._answers if text)
         pieces = [piece for recording in recordings for piece in _cut(recording)]
-        pieces += [piece for number, text in enumerate(texts) for piece in _spoken(text, (seed, number))]
+        pieces += [piece for number, text in enumerate(texts) for piece in _spoken(text, (seed, number), voices)]
         self._taught, self._known = _corpus(pieces), known
         self._meanings = _Taught(self._answers, grammar)
         self._stage, self._seed = stage, seed
@@ -153,9 +160,9 @@ def _cut(recording: Recording) -> Iterator[tuple[Part, Sound]]:
         yield Part("word", text, recording.name, "train", 0, 0, speech, word_ends(text, speech), True), even(sound)
 
 
-def _spoken(text: str, seed: tuple[int, int]) -> Iterator[tuple[Part, Sound]]:
+def _spoken(text: str, seed: tuple[int, int], voices: int) -> Iterator[tuple[Part, Sound]]:
     """Yield a text in voices that are drawn."""
-    for number in range(_SYNTHETIC):
+    for number in range(voices):
         piece = spoken_part(Job("word", text, (seed[0] * 1000 + seed[1], number)))
         if piece is not None:
             yield piece

@@ -111,7 +111,7 @@ def save_adapter(model: InteractionTransformer, path: Path, header: AdapterHeade
     }
     if not tensors:
         raise ModelError("the model has no adapter to be saved; call add_adapter before it is trained")
-    metadata = {"format": FORMAT, "adapter": json.dumps(asdict(header), sort_keys=True)}
+    metadata = {FORMAT: json.dumps(asdict(header), sort_keys=True)}  # one entry: the order of several is not fixed
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.part")
@@ -155,8 +155,9 @@ def merge_adapters(model: InteractionTransformer, paths: Sequence[str | Path], m
     Raises:
         ModelError: a file is no adapter, or does not fit the checkpoint.
     """
-    for path in filter(None, paths):
-        merge_adapter(model, Path(path).expanduser(), manifest)
+    for path in paths:
+        if path:
+            merge_adapter(model, Path(path).expanduser(), manifest)
 
 
 def merge_adapter(model: InteractionTransformer, path: Path, manifest: CheckpointManifest) -> AdapterHeader:
@@ -184,8 +185,8 @@ def merge_adapter(model: InteractionTransformer, path: Path, manifest: Checkpoin
         raise ModelError(f"adapter {path} lacks {min(wanted ^ tensors.keys())} or has it too many; train it anew")
     with torch.no_grad():
         for name, module in own.items():
-            factors = (tensors[f"{name}.{part}"].to(module.weight) for part in ("up", "down"))
-            module.weight.copy_(_added(module.weight, *factors, header.scale))
+            up, down = (tensors[f"{name}.{part}"].to(module.weight) for part in ("up", "down"))
+            module.weight.copy_(_added(module.weight, up, down, header.scale))
     return header
 
 
@@ -195,10 +196,10 @@ def _open(path: Path) -> tuple[AdapterHeader, dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                found = metadata.get("format", "nothing")
-                raise ModelError(f"{path} is no adapter: its format is {found}, expected {FORMAT}; name another file")
-            header: dict[str, Any] = json.loads(metadata["adapter"])
+            if FORMAT not in metadata:
+                found = ", ".join(metadata) or "nothing"
+                raise ModelError(f"{path} is no adapter: its header has {found}, expected {FORMAT}; name another file")
+            header: dict[str, Any] = json.loads(metadata[FORMAT])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             made = AdapterHeader(**{**header, "teaches": tuple(header["teaches"])})
     except (SafetensorError, KeyError, TypeError, ValueError) as err:

@@ -39,7 +39,16 @@ from tml_ros.records import (
     TranscriptEvent,
 )
 
-__all__ = ["MAX_STREAMED_TOKENS", "MAX_TOKENS", "MarkupParser", "MarkupState", "Parsed", "Record", "encode"]
+__all__ = [
+    "MAX_STREAMED_TOKENS",
+    "MAX_TIMER_S",
+    "MAX_TOKENS",
+    "MarkupParser",
+    "MarkupState",
+    "Parsed",
+    "Record",
+    "encode",
+]
 
 MAX_TOKENS = 96
 """Longest structure, its closing marker included."""

@@ -74,7 +74,7 @@ class Reaction:
 class BargeIn:
     """Bids and listeners' sounds over the robot's voice."""
 
-    name, number = "barge_in", 4
+    name, number, alone = "barge_in", 4, False
 
     def pieces(self, material: Material) -> int:
         """Return the number of groups of sounds."""

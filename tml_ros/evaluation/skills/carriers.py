@@ -62,7 +62,7 @@ class Sentence:
 class Carriers:
     """Sentences with slots; one stream for every voice."""
 
-    name, number = "carriers", 2
+    name, number, alone = "carriers", 2, False
 
     def pieces(self, material: Material) -> int:
         """Return the number of voices."""

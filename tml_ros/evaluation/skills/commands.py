@@ -46,7 +46,7 @@ class Part:
 class Commands:
     """One-word commands."""
 
-    name, number = "commands", 1
+    name, number, alone = "commands", 1, False
 
     def pieces(self, material: Material) -> int:
         """Return the number of streams.

@@ -18,12 +18,11 @@ from tml_ros.evaluation.clips import sound_span
 from tml_ros.records import SAMPLE_RATE_HZ
 from tml_ros.training.overlap_recordings import read
 
-__all__ = ["CHECK_OUT", "HELD_VOICES", "SPLITS", "Material", "Row", "find_material", "present_voices", "voice_of"]
+__all__ = ["CHECK_OUT", "HELD_VOICES", "Material", "Row", "find_material", "present_voices", "voice_of"]
 
 Sound = NDArray[np.float32]
 CHECK_OUT = Path("../shared/data/speech")
 """Where the recordings lie beside a check-out."""
-SPLITS = ("dev", "heldout", "train")
 HELD_VOICES = (
     "flite:awb",
     "espeak:en-us+m4",

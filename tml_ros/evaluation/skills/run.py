@@ -5,6 +5,8 @@ processes; only compute times do.
 """
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -16,17 +18,23 @@ from tml_ros.evaluation.skills.barge_in import BargeIn
 from tml_ros.evaluation.skills.bench import Bench
 from tml_ros.evaluation.skills.carriers import Carriers
 from tml_ros.evaluation.skills.commands import Commands
+from tml_ros.evaluation.skills.finetune import Finetune
 from tml_ros.evaluation.skills.material import Material
+from tml_ros.evaluation.skills.sights import Sights
 from tml_ros.evaluation.skills.turns import Turns
 
 __all__ = ["ITEMS", "Item", "SkillRun", "pick_items", "run_skills"]
 
 
 class Item(Protocol):
-    """One skill. number: that of the requirement. What ``play`` returns goes between processes."""
+    """One skill. number: that of the requirement. What ``play`` returns goes between processes.
+
+    alone: it takes long and holds for the first model only, so it is measured only when it is asked for.
+    """
 
     name: str
     number: int
+    alone: bool
 
     def pieces(self, material: Material) -> int:
         """Return into how many pieces the work falls."""
@@ -41,7 +49,9 @@ class Item(Protocol):
         """Whether a model is as good as wanted."""
 
 
-ITEMS: Mapping[str, Item] = {item.name: item for item in (Commands(), Carriers(), Turns(), BargeIn())}
+ITEMS: Mapping[str, Item] = {
+    item.name: item for item in (Commands(), Carriers(), Turns(), BargeIn(), Sights(), Finetune())
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +60,7 @@ class SkillRun:
 
     material: Material
     specs: tuple[ModelSpec, ...]
-    items: tuple[str, ...] = field(default_factory=lambda: tuple(ITEMS))
+    items: tuple[str, ...] = field(default_factory=lambda: _usual())
     workers: int = 1
 
 
@@ -62,7 +72,7 @@ class _Piece:
 
 
 def pick_items(wanted: Sequence[str]) -> tuple[str, ...]:
-    """Return the items with these names or numbers; all when there are none.
+    """Return the items with these names or numbers; when there are none all that do not take long.
 
     Raises:
         ConfigError: one of them is neither.
@@ -72,7 +82,16 @@ def pick_items(wanted: Sequence[str]) -> tuple[str, ...]:
     for one in names:
         if one not in ITEMS:
             raise ConfigError(f"no item {one!r}{nearest_name(one, ITEMS) or ''}; known: {', '.join(ITEMS)}")
-    return tuple(name for name in ITEMS if name in names) or tuple(ITEMS)
+    return tuple(name for name in ITEMS if name in names) or _usual()
+
+
+def _usual() -> tuple[str, ...]:
+    return tuple(name for name, item in ITEMS.items() if not item.alone)
+
+
+def _specs(run: "SkillRun", name: str) -> tuple[ModelSpec, ...]:
+    """Return the models of an item."""
+    return run.specs[:1] if ITEMS[name].alone else run.specs
 
 
 def run_skills(run: SkillRun, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
@@ -88,7 +107,7 @@ def run_skills(run: SkillRun, progress: Callable[[int, int], None] | None = None
     pieces = [
         _Piece(name, spec.label, number)
         for name in run.items
-        for spec in run.specs
+        for spec in _specs(run, name)
         for number in range(ITEMS[name].pieces(run.material))
     ]
     found: dict[_Piece, Any] = {}
@@ -102,10 +121,11 @@ def run_skills(run: SkillRun, progress: Callable[[int, int], None] | None = None
 def _figures(run: SkillRun, name: str, found: Mapping[_Piece, Any], pieces: Sequence[_Piece]) -> dict[str, Any]:
     item = ITEMS[name]
     parts = {
-        spec.label: [found[one] for one in pieces if (one.item, one.label) == (name, spec.label)] for spec in run.specs
+        spec.label: [found[one] for one in pieces if (one.item, one.label) == (name, spec.label)]
+        for spec in _specs(run, name)
     }
     figures = {label: item.figures(some) for label, some in parts.items()}
-    first, *others = (spec.label for spec in run.specs)
+    first, *others = (spec.label for spec in _specs(run, name))
     beside = {label: figures[label] for label in others}
     return {**figures[first], "model": first, "met": item.is_met(figures[first]), **beside}
 
@@ -132,7 +152,16 @@ _own: dict[str, Any] = {}
 
 
 def _start(run: SkillRun) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _own.update(run=run, bench=Bench({spec.label: spec for spec in run.specs}))
+
+
+def _end_with_parent() -> None:
+    """Leave nothing behind when the run is killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _play(piece: _Piece) -> Any:

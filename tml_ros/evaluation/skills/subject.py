@@ -17,10 +17,13 @@ from tml_ros.intents import AllowList
 from tml_ros.records import (
     MICRO_TURN_SAMPLES,
     AlertDraft,
+    CountDraft,
     IntentDraft,
     MicroTurn,
     MicroTurnOutput,
+    SpeechText,
     StampedImage,
+    TextInput,
     TimerDraft,
 )
 from tml_ros.resources import locate
@@ -49,10 +52,12 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Suggested:
-    """What came of a stream. seconds: how long it was."""
+    """What came of a stream. speech: time and words, as they came. counts: in order. seconds: how long it was."""
 
     drafts: tuple[Draft, ...]
     seconds: float
+    speech: tuple[tuple[float, SpeechText], ...] = ()
+    counts: tuple[CountDraft, ...] = ()
 
     def actions(self) -> list[Draft]:
         """Return the intents that may be proposed, and the timers."""
@@ -61,6 +66,18 @@ class Suggested:
     def within(self, start_s: float, end_s: float) -> list[Draft]:
         """Return the actions that were suggested in (start_s, end_s]."""
         return [one for one in self.actions() if start_s < one.at_s <= end_s]
+
+    def warnings(self) -> list[tuple[float, str]]:
+        """Return when each utterance and alert began, and its words."""
+        found = [(one.at_s, one.what.description) for one in self.drafts if isinstance(one.what, AlertDraft)]
+        begun_s, words = 0.0, list[str]()
+        for at_s, piece in self.speech:
+            begun_s = begun_s if words else at_s
+            words += [piece.text] if piece.text else []
+            if piece.last and words:
+                found.append((begun_s, " ".join(words)))
+                words = []
+        return sorted(found + ([(begun_s, " ".join(words))] if words else []))
 
 
 class Subject:
@@ -81,8 +98,13 @@ class Subject:
         self._speech = CachedSynthesiser(speech, max_items=4096)
         self._allow_list = AllowList.load(locate(config.intents_file))
 
-    def play(self, stream: Stream, images: Mapping[int, list[StampedImage]] | None = None) -> Suggested:
-        """Let the model hear a stream. images: what the camera sees, by micro-turn, stamped from 0 on."""
+    def play(
+        self,
+        stream: Stream,
+        images: Mapping[int, list[StampedImage]] | None = None,
+        texts: Mapping[int, list[TextInput]] | None = None,
+    ) -> Suggested:
+        """Let the model hear a stream. images, texts: what is seen and typed, by micro-turn, stamped from 0 on."""
         clock, tapped = BagClock(), _Tapped(self._assembly.model)
         engine = InferenceEngine(tapped, self._assembly.config, self._speech, self._allow_list, clock)
         room = ClosedRoom(engine, clock, _ROOM)
@@ -91,11 +113,13 @@ class Subject:
             for turn in range(len(stream.audio) // MICRO_TURN_SAMPLES):
                 first = turn * MICRO_TURN_SAMPLES
                 seen = [replace(one, stamp_ns=one.stamp_ns + begin_ns) for one in (images or {}).get(turn, ())]
-                room.step(stream.audio[first : first + MICRO_TURN_SAMPLES], seen)
+                typed = [replace(one, stamp_ns=room.now_ns) for one in (texts or {}).get(turn, ())]
+                room.step(stream.audio[first : first + MICRO_TURN_SAMPLES], seen, typed)
         finally:
             engine.close()
         drafts = [self._draft((at_ns - begin_ns) / 1e9, one) for at_ns, one in tapped.found]
-        return Suggested(tuple(drafts), stream.seconds)
+        speech = tuple(((at_ns - begin_ns) / 1e9, one) for at_ns, one in tapped.speech)
+        return Suggested(tuple(drafts), stream.seconds, speech, tuple(tapped.counts))
 
     def close(self) -> None:
         """Free the model."""
@@ -112,6 +136,8 @@ class _Tapped:
     def __init__(self, model: DuplexModel) -> None:
         self.name = model.name
         self.found: list[tuple[int, IntentDraft | TimerDraft | AlertDraft]] = []
+        self.speech: list[tuple[int, SpeechText]] = []
+        self.counts: list[CountDraft] = []
         self._model = model
 
     def open(self, info: SessionInfo) -> DuplexStream:
@@ -129,6 +155,8 @@ class _TappedStream:
         output = self._stream.step(turn)
         found: list[IntentDraft | TimerDraft | AlertDraft] = [*output.intents, *output.timers, *output.alerts]
         self._tapped.found += [(turn.end_ns, one) for one in found]
+        self._tapped.speech += [(turn.end_ns, one) for one in output.speech]
+        self._tapped.counts += output.counts
         return output
 
     def counters(self) -> dict[str, int]:

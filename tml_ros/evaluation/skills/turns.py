@@ -44,7 +44,7 @@ class Answered:
 class Turns:
     """Turn-taking and pauses."""
 
-    name, number = "turn_taking", 3
+    name, number, alone = "turn_taking", 3, False
 
     def pieces(self, material: Material) -> int:
         """Return the number of groups of clips."""
