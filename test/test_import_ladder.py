@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "tml_ros"
 LEVELS = [
     {"errors", "records", "config", "clock", "wire", "resources", "plugins", "schema_files", "documents"},
-    {"media", "intents"},
+    {"media", "intents", "sights"},
     {"windowing", "bags", "speech", "background", "safety", "devices"},
     {"duplex"},
     {"session"},

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tml_ros.replay.scene import RenderEvent
-from tml_ros.replay.scene_canvas import Canvas, Color, Point, oval
+from tml_ros.sights.canvas import Canvas, Color, Point, oval
+from tml_ros.sights.props import tongue
 
 __all__ = ["BenchRenderer"]
 
@@ -378,17 +379,7 @@ def _draw_flame(canvas: Canvas, time_s: float, share: float) -> None:
     for depth, (width, height, color, alpha) in enumerate(layers):
         sway = 7 * math.sin(6.1 * time_s + depth) + 4 * math.sin(13.7 * time_s + 2 * depth)
         reach = height * share * (1.0 + 0.14 * math.sin(9.3 * time_s + 1.7 * depth))
-        canvas.polygon(_tongue(384.0, 298.0, width * (0.5 + 0.5 * share), reach, sway), color, alpha)
-
-
-def _tongue(x: float, base: float, width: float, height: float, sway: float) -> list[Point]:
-    """Return the outline of a flame: round below, a swaying tip above."""
-    points: list[Point] = []
-    for angle in np.linspace(0.0, 2.0 * math.pi, 40, endpoint=False):
-        up = 0.5 - 0.5 * math.cos(angle)
-        half = math.sin(angle) * (1.0 - up) ** 0.55 * 1.5
-        points.append((x + width * half + sway * up * up, base + 6 - (height + 6) * up))
-    return points
+        canvas.polygon(tongue(384.0, 298.0, width * (0.5 + 0.5 * share), reach, sway), color, alpha)
 
 
 def _draw_hand(canvas: Canvas, x: float, y: float) -> None:
