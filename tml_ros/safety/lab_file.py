@@ -20,12 +20,13 @@ from tml_ros.safety import conditions
 from tml_ros.safety.phrases import Phrases
 from tml_ros.safety.registry import WATCHERS
 from tml_ros.safety.rules import Acknowledgement, Escalation, Intent, Rule, Severity
+from tml_ros.safety.watcher import Watcher
 from tml_ros.safety.wording import placeholders
 from tml_ros.safety.zones import Zone
 
 __all__ = ["Fact", "LabFile", "WatcherSpec", "load_lab"]
 
-_ACKNOWLEDGED = ("understood", "(i|we) (have|got) it", "(i|we) (am|are) on it", "alert acknowledged")
+_ACKNOWLEDGED = ("understood", "(i|we) (understand|have got it|got it)", "(i am|we are) on it", "alert acknowledged")
 _SAID_WITHIN_S = 5.0
 _SAID_CONFIDENCE = 0.3
 
@@ -45,7 +46,7 @@ class WatcherSpec:
     """A watcher to be built. config: of the kind's own type. where: file, line and key, for messages."""
 
     name: str
-    kind: str
+    factory: type[Watcher]
     config: Any
     where: str
 
@@ -124,7 +125,7 @@ class _Reader:
         self._values[name] = tuple(factory.values)
         where = f"{self._document.path}:{self._document.line(key)}: watchers.{name}"
         try:
-            return WatcherSpec(name, body["kind"], from_mapping(factory.config_type, given), where)
+            return WatcherSpec(name, factory, from_mapping(factory.config_type, given), where)
         except ConfigError as err:
             self._document.fail(key, str(err))
 

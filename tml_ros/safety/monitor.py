@@ -25,7 +25,6 @@ from tml_ros.records import (
 from tml_ros.safety.conditions import Situation
 from tml_ros.safety.eye import Eye, EyeConfig
 from tml_ros.safety.lab_file import LabFile, WatcherSpec
-from tml_ros.safety.registry import WATCHERS
 from tml_ros.safety.rules import AlertChange, RuleState
 from tml_ros.safety.watcher import SafetyTurn, Surroundings, Watcher, Words
 from tml_ros.safety.wording import Wording, placeholders
@@ -121,7 +120,7 @@ class SafetyMonitor:
         faults: list[str] = []
         for spec in specs:
             try:
-                built[spec.name] = WATCHERS.factory(spec.kind)(spec.config, surroundings)
+                built[spec.name] = spec.factory(spec.config, surroundings)
             except MissingDependencyError as err:
                 faults.append(f"{spec.where}: {err}")
         self.missing = tuple(faults)

@@ -22,6 +22,8 @@ _FEW_BLOCKS = 6
 _FLAT_SHARE = 0.02
 _HEALTHY, _PARTLY = 0.1, 0.3  # shares that are covered
 _OTHER_COLOUR = 16.0
+_BLACK = 16.0  # more than a camera makes of nothing, of 255
+_THROUGH = 0.3
 _NEARLY_ALL = 0.8
 _RENEW_S, _GIVE_UP_S = 5.0, 60.0
 
@@ -101,8 +103,15 @@ class Structure:
         """Tell whether the pattern of light and dark is still that of the scene, or there is none at all."""
         pattern, before = now.mean.mean(axis=2), usual.mean.mean(axis=2)
         if pattern.std() < 0.6:
-            return brightness < 16.0 and self._covered < _PARTLY
-        return float(np.corrcoef(pattern.ravel(), before.ravel())[0, 1]) > 0.6
+            return brightness < _BLACK and self._covered < _PARTLY
+        veil = max(_veil(now.mean[..., colour], usual.mean[..., colour]) for colour in range(3))
+        return veil < _BLACK and float(np.corrcoef(pattern.ravel(), before.ravel())[0, 1]) > 0.6
+
+
+def _veil(now: NDArray[np.float32], usual: NDArray[np.float32]) -> float:
+    """Return what a colour has where the scene has none: what covers a lens has light of its own, darkness has none."""
+    slope, offset = np.polyfit(usual.ravel(), now.ravel(), 1)
+    return float(offset) if slope < _THROUGH else 0.0
 
 
 def _per_block(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,0 +1,200 @@
+"""Watchers of pictures and sound on scenes and sounds that are exact: what they find, when, and what they let pass."""
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tml_ros.errors import ConfigError
+from tml_ros.safety.alarm_tone import AlarmTone, AlarmToneConfig
+from tml_ros.safety.camera_health import CameraHealth, CameraHealthConfig
+from tml_ros.safety.flame import FlameConfig, FlameWatcher
+from tml_ros.safety.hum import Hum, HumConfig
+from tml_ros.safety.sound_level import SoundLevel, SoundLevelConfig
+from tml_ros.safety.surface import SurfaceConfig, SurfaceWatcher
+from tml_ros.safety.watcher import Surroundings
+from tml_ros.safety.zone import ZoneConfig, ZoneWatcher
+from tml_ros.safety.zones import Zone
+
+sys.path.insert(0, str(Path(__file__).parent))
+from safety_scenes import listen, noisy, room, watch
+
+NOWHERE = Surroundings()
+FLOOR = Surroundings({"floor": Zone("floor", ((0.5, 0.6), (1.0, 0.6), (1.0, 1.0), (0.5, 1.0)))})
+RATE = 16_000
+
+
+def first(values: list[dict[str, float | None]], name: str) -> int | None:
+    """The first step in which a value is above one half."""
+    return next((number for number, one in enumerate(values) if (one[name] or 0.0) > 0.5), None)
+
+
+def person(picture: np.ndarray, x: int, feet: int) -> np.ndarray:
+    """Draw somebody 50 pixels tall."""
+    drawn = picture.copy()
+    cv2.rectangle(drawn, (x - 5, feet - 38), (x + 5, feet - 18), (40, 60, 160), -1)
+    cv2.rectangle(drawn, (x - 4, feet - 18), (x + 4, feet), (50, 40, 30), -1)
+    cv2.circle(drawn, (x, feet - 43), 4, (200, 160, 140), -1)
+    return drawn
+
+
+def tone(hz: float, seconds: float, level: float = 0.2) -> np.ndarray:
+    return level * np.sin(2 * np.pi * hz * np.arange(int(seconds * RATE)) / RATE)
+
+
+def hiss(seconds: float, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0.0, 0.003, int(seconds * RATE))
+
+
+# ------------------------------------------------------------------------------------------------------------ camera
+
+
+def test_frozen_is_seen_at_the_second_repetition_when_noise_is_usual():
+    pictures = [noisy(room(), number) for number in range(20)]
+    pictures += [pictures[-1]] * 5
+    assert first(watch(CameraHealth(CameraHealthConfig(), NOWHERE), pictures), "frozen") == 21
+
+
+def test_frozen_is_not_seen_when_a_camera_gives_every_picture_twice():
+    pictures = [noisy(room(), number // 2) for number in range(60)]
+    assert first(watch(CameraHealth(CameraHealthConfig(), NOWHERE), pictures)[12:], "frozen") is None
+
+
+def test_covered_lens_is_seen_when_something_slides_before_it():
+    pictures = [noisy(room(), number) for number in range(15)]
+    for number in range(10):
+        covered = cv2.GaussianBlur(room(), (3, 3), 0)
+        covered[:, : 16 * (number + 1)] = (70, 60, 50)
+        pictures.append(noisy(covered, 100 + number))
+    values = watch(CameraHealth(CameraHealthConfig(), NOWHERE), pictures)
+    assert first(values, "covered") in (19, 20)
+    assert first(values, "dark") is None
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05])
+def test_darkness_is_not_a_covered_lens_when_the_light_goes_out(share):
+    dark = (room() * share + 6).astype(np.uint8)
+    pictures = [noisy(room(), number) for number in range(15)] + [noisy(dark, number) for number in range(5)]
+    values = watch(CameraHealth(CameraHealthConfig(), NOWHERE), pictures)
+    assert first(values, "dark") == 15
+    assert first(values, "covered") is None
+
+
+def test_missing_pictures_are_told_when_none_come():
+    watcher = CameraHealth(CameraHealthConfig(), NOWHERE)
+    assert listen(watcher, hiss(3.0))[-1]["missing_s"] == pytest.approx(3.0)
+
+
+# -------------------------------------------------------------------------------------------------------------- zone
+
+
+def test_person_is_in_the_zone_when_his_feet_are():
+    way = [None] * 15 + [*range(10, 150, 6)]
+    pictures = [noisy(room() if x is None else person(room(), x, 100), n) for n, x in enumerate(way)]
+    values = watch(ZoneWatcher(ZoneConfig(zone="floor"), FLOOR), pictures)
+    entered = next(number for number, x in enumerate(way) if x is not None and x >= 76)
+    assert first(values, "people") in range(entered - 1, entered + 3)
+
+
+def test_person_is_not_in_the_zone_when_only_his_head_is_before_it():
+    pictures = [noisy(room(), n) for n in range(15)] + [noisy(person(room(), 110, 70), n) for n in range(10)]
+    high = Surroundings({"floor": Zone("floor", ((0.5, 0.0), (1.0, 0.0), (1.0, 0.4), (0.5, 0.4)))})
+    assert first(watch(ZoneWatcher(ZoneConfig(zone="floor"), high), pictures), "people") is None
+
+
+def test_nothing_is_new_when_only_the_light_changes():
+    pictures = [noisy((room() * (1.0 - 0.02 * max(0, n - 15))).astype(np.uint8), n) for n in range(35)]
+    values = watch(ZoneWatcher(ZoneConfig(), NOWHERE), pictures)
+    assert max(one["new"] or 0.0 for one in values) < 0.01
+
+
+def test_unknown_zone_is_refused_with_the_nearest_name():
+    with pytest.raises(ConfigError, match=r"no zone 'flor'.*did you mean 'floor'"):
+        ZoneWatcher(ZoneConfig(zone="flor"), FLOOR)
+
+
+# ----------------------------------------------------------------------------------------------------- flame and spill
+
+
+def flame(picture: np.ndarray, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    drawn = picture.copy()
+    tall = rng.uniform(16, 28)
+    tip = (60 + int(rng.integers(-4, 5)), int(80 - tall))
+    outer = np.array(
+        [(52, 80), (54 + rng.integers(-2, 3), 80 - tall / 2), tip, (67, 80 - tall / 2), (68, 80)], np.int32
+    )
+    cv2.fillPoly(drawn, [outer], (250, 110, 20))
+    cv2.ellipse(drawn, (60, 76), (5, int(tall / 3)), 0, 0, 360, (255, 225, 110), -1)
+    return drawn
+
+
+def test_flame_is_seen_when_something_burns():
+    pictures = [noisy(room(), n) for n in range(15)] + [noisy(flame(room(), n), n) for n in range(20)]
+    assert first(watch(FlameWatcher(FlameConfig(), NOWHERE), pictures), "flame") in range(18, 24)
+
+
+def test_no_flame_is_seen_when_something_of_its_colours_stands_there():
+    pictures = [noisy(room(), n) for n in range(15)] + [noisy(flame(room(), 1), n) for n in range(20)]
+    assert first(watch(FlameWatcher(FlameConfig(), NOWHERE), pictures), "flame") is None
+
+
+def puddle(radius: float) -> np.ndarray:
+    drawn = room()
+    cv2.ellipse(drawn, (80, 95), (round(radius), round(0.6 * radius)), 0, 0, 360, (40, 90, 190), -1)
+    return drawn
+
+
+def test_spill_is_seen_when_something_spreads():
+    pictures = [noisy(room(), n) for n in range(15)] + [noisy(puddle(4 + 0.5 * n), n) for n in range(40)]
+    assert first(watch(SurfaceWatcher(SurfaceConfig(), NOWHERE), pictures), "spill") in range(20, 32)
+
+
+def test_something_is_left_and_no_spill_when_it_is_there_at_once():
+    pictures = [noisy(room(), n) for n in range(15)] + [noisy(puddle(14), n) for n in range(40)]
+    values = watch(SurfaceWatcher(SurfaceConfig(), NOWHERE), pictures)
+    assert first(values, "spill") is None
+    assert values[-1]["left"] > 0.01
+
+
+# ------------------------------------------------------------------------------------------------------------- sound
+
+
+@pytest.mark.parametrize("hz", [520.0, 970.0, 3100.0])
+def test_beeper_is_heard_within_half_a_second_when_it_beeps(hz):
+    pulses = np.concatenate([tone(hz, 0.25), np.zeros(4000)] * 4)
+    values = listen(AlarmTone(AlarmToneConfig(), NOWHERE), np.concatenate([hiss(2.0), pulses + hiss(2.0, 1)]))
+    assert first(values, "alarm") in range(11, 13)
+    assert values[-1]["hz"] == pytest.approx(hz, rel=0.02)
+
+
+def test_siren_is_heard_when_the_pitch_glides():
+    pitch = 900 + 350 * np.sin(2 * np.pi * 0.4 * np.arange(3 * RATE) / RATE)
+    siren = 0.2 * np.sin(2 * np.pi * np.cumsum(pitch) / RATE)
+    values = listen(AlarmTone(AlarmToneConfig(), NOWHERE), np.concatenate([hiss(2.0), siren + hiss(3.0, 1)]))
+    assert first(values, "siren") in range(11, 16)
+
+
+def test_no_alarm_is_heard_when_a_voice_sings_a_vowel():
+    voice = sum(tone(170.0 * k, 4.0, 0.15 / k) for k in range(1, 12))
+    values = listen(AlarmTone(AlarmToneConfig(), NOWHERE), voice + hiss(4.0))
+    assert first(values, "alarm") is None
+
+
+def test_bang_is_heard_and_a_long_loud_noise_is_not():
+    sound = hiss(4.0)
+    sound[2 * RATE : 2 * RATE + 800] += np.random.default_rng(1).normal(0, 0.4, 800) * np.exp(-np.arange(800) / 200)
+    assert [one["bang"] for one in listen(SoundLevel(SoundLevelConfig(), NOWHERE), sound)].count(1.0) == 1
+    swelling = np.random.default_rng(2).normal(0, 1, 4 * RATE) * np.linspace(0.003, 0.4, 4 * RATE)
+    values = listen(SoundLevel(SoundLevelConfig(), NOWHERE), swelling)
+    assert first(values, "bang") is None
+    assert values[-1]["loud_s"] > 1.0
+
+
+def test_machine_is_silent_when_its_hum_ends():
+    hum = tone(120.0, 4.0, 0.02) + hiss(4.0)
+    values = listen(Hum(HumConfig(), NOWHERE), np.concatenate([hum, hiss(2.0, 3) * 0.1]))
+    assert all(one["hums"] for one in values[1:19])
+    assert values[-1]["silent_s"] == pytest.approx(1.8, abs=0.3)
