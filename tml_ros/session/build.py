@@ -16,6 +16,7 @@ from tml_ros.resources import locate
 from tml_ros.safety import SafetyMonitor, load_lab
 from tml_ros.session.config import InteractionConfig
 from tml_ros.session.context import read_facts
+from tml_ros.session.counting import Counting
 from tml_ros.session.engine import InferenceEngine, TurnRecords
 from tml_ros.session.runs import Runs
 from tml_ros.session.safety_path import SafetyPath
@@ -123,7 +124,8 @@ def build(
     read_facts(config.delegation.facts)
     speech = CachedSynthesiser(synthesiser)
     file = config.time.history_file if keeps_history else ""
-    timekeeper = Timekeeper(Runs(Path(file).expanduser() if file else None))
+    runs = Runs(Path(file).expanduser() if file else None)
+    timekeeper = Timekeeper(runs, Counting(config.time.count_region))
     engine = InferenceEngine(model, config, speech, allow_list, clock, port, timekeeper)
     return Assembly(config, model, engine, _safety(config, engine, speech, allow_list))
 
