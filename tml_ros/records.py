@@ -254,8 +254,8 @@ class TimeRequest:
 
     name: what it is about, such as ``incubation``; empty: the newest. at_ns: when it was asked for. span_s: how long.
     text: what a reminder says. repeats: again and again. until_stop: until somebody says stop. than: WATCH for longer
-    than ``last`` or ``usual``, empty: than span_s. things: COUNT what is lifted and put back, not what moves.
-    otherwise: a task for the background model if nothing of that name is known.
+    than ``last`` or ``usual``, empty: than span_s. otherwise: a task for the background model if nothing of that name
+    is known.
     """
 
     action: TimeAction
@@ -266,7 +266,6 @@ class TimeRequest:
     repeats: bool = False
     until_stop: bool = False
     than: str = ""
-    things: bool = False
     otherwise: str = ""
 
 

@@ -259,7 +259,6 @@ def _time(spec: Mapping[str, Any], values: Mapping[str, object]) -> TimeRequest:
         repeats=values.get(spec.get("repeats", "")) == "every",
         until_stop=spec.get("until_stop", "") in values,
         than=str(filled.get("than", "")),
-        things=spec.get("things", False),
     )
 
 

@@ -14,6 +14,7 @@ from tml_ros.intents.allow_list import AllowList
 from tml_ros.resources import locate
 from tml_ros.session.config import InteractionConfig
 from tml_ros.session.context import read_facts
+from tml_ros.session.counting import Counting
 from tml_ros.session.engine import InferenceEngine
 from tml_ros.session.runs import Runs
 from tml_ros.session.timekeeper import Timekeeper
@@ -78,5 +79,6 @@ def build(
     read_facts(config.delegation.facts)
     speech = CachedSynthesiser(synthesiser)
     file = config.time.history_file if keeps_history else ""
-    timekeeper = Timekeeper(Runs(Path(file).expanduser() if file else None))
+    runs = Runs(Path(file).expanduser() if file else None)
+    timekeeper = Timekeeper(runs, Counting(config.time.count_region))
     return Assembly(config, model, InferenceEngine(model, config, speech, allow_list, clock, port, timekeeper))

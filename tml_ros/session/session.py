@@ -135,7 +135,9 @@ class InteractionSession:
         said = self._speak(output, turn, conditions)
         self._resume(rest, turn)
         records += self._delegate(output, turn, conditions)
-        woven = self._work_in(output, turn, conditions)
+        floor = self._view_floor(output, turn, has_room=not conditions.shorten)
+        woven = self._work_in(floor, turn)
+        self._tell_count(floor, turn)
         records += self._speech.take(turn.end_ns, self.session_id, turn.index)
         records += self._propose(output, woven, said, turn)
         records += [self._alert(draft, turn, number) for number, draft in enumerate(output.alerts)]
@@ -196,6 +198,8 @@ class InteractionSession:
 
     def _keep_time(self, output: MicroTurnOutput, turn: MicroTurn) -> MicroTurnOutput:
         """Do what is asked of the clock; the answers are said with the model's words, and it is told of them later."""
+        counts = self._timekeeper.counting.look(turn.frames)
+        output = replace(output, counts=(*output.counts, *counts)) if counts else output
         moment = Moment(turn.end_ns, self._info.start_ns, self._said_ns)
         for request in output.times:
             answer = self._timekeeper.answer(request, moment)
@@ -279,12 +283,17 @@ class InteractionSession:
             gone += self._proposals.withdraw(turn, tasks=replaced)
         return [*self._noted(gone, withdrawn=True)]
 
-    def _work_in(self, output: MicroTurnOutput, turn: MicroTurn, conditions: TurnConditions) -> Woven:
+    def _work_in(self, floor: FloorView, turn: MicroTurn) -> Woven:
         """Say what is due of the background model's news; the model is told in the next micro-turn."""
-        floor = self._view_floor(output, turn, has_room=not conditions.shorten)
         woven = self._weave.speak(floor, lambda speech: self._say(speech, turn))
         self._news += tuple(TextInput(turn.end_ns, text, TextSource.BACKGROUND) for text in woven.texts)
         return woven
+
+    def _tell_count(self, floor: FloorView, turn: MicroTurn) -> None:
+        """Say the newest number of what is being counted, as soon as nobody speaks."""
+        number = self._timekeeper.counting.number_to_say() if floor.is_free and not self._speech.is_busy else ""
+        if number:
+            self._say(SpeechText(number), turn)
 
     def _view_floor(self, output: MicroTurnOutput, turn: MicroTurn, *, has_room: bool) -> FloorView:
         """Return who speaks. has_room: whether there is compute for new speech; without it what can wait does."""

@@ -20,6 +20,7 @@ from tml_ros.records import (
     TimerDraft,
     TimeRequest,
 )
+from tml_ros.session.counting import Counting
 from tml_ros.session.names import name_in
 from tml_ros.session.runs import Run, Runs
 from tml_ros.session.timers import Timers
@@ -29,6 +30,7 @@ __all__ = ["Answer", "Moment", "Timekeeper"]
 CONVERSATION = "conversation"
 TIMER = "timer"
 _STOPWATCH = "stopwatch"
+_OF_A_PROCESS = {TimeAction.STOP, TimeAction.ELAPSED, TimeAction.LAST, TimeAction.USUAL, TimeAction.WATCH}
 _OFTEN_NS = 60_000_000_000  # reminders that come at least so often end when somebody only says stop
 _RULE = "process_overdue"
 _NOTHING = "I am not timing anything."
@@ -54,12 +56,16 @@ class Answer:
 
 
 class Timekeeper:
-    """The timers and processes of one robot.
+    """The timers and processes of one robot, and what it counts.
+
+    Attributes:
+        counting: what is being counted.
 
     Thread: one caller at a time, whichever thread it is.
     """
 
-    def __init__(self, runs: Runs | None = None) -> None:
+    def __init__(self, runs: Runs | None = None, counting: Counting | None = None) -> None:
+        self.counting = counting or Counting()
         self._timers = Timers()
         self._runs = runs or Runs()
         self._now_ns: int | None = None
@@ -76,6 +82,9 @@ class Timekeeper:
             TimeAction.USUAL: self._usual,
             TimeAction.WATCH: self._watch,
             TimeAction.SINCE_SAID: _since_said,
+            TimeAction.COUNT: lambda request, moment: self.counting.start(request.name),
+            TimeAction.COUNTED: lambda request, moment: self.counting.so_far(),
+            TimeAction.STOP_COUNTING: lambda request, moment: self.counting.stop(),
             TimeAction.HUSH: self._hush,
         }
 
@@ -119,9 +128,8 @@ class Timekeeper:
 
     def answer(self, request: TimeRequest, moment: Moment) -> Answer:
         """Do what is asked and return what to say to it; nothing where nothing is to be said."""
-        wants_known = request.action not in (TimeAction.REMIND, TimeAction.CANCEL, TimeAction.START)
-        name = request.name
-        if wants_known and request.otherwise and name not in ("", CONVERSATION) and not self._runs.knows(name):
+        is_known = request.name in ("", CONVERSATION) or self._runs.knows(request.name)
+        if request.action in _OF_A_PROCESS and request.otherwise and not is_known:
             return Answer(task=request.otherwise)
         return Answer(self._actions[request.action](request, moment))
 
@@ -178,7 +186,7 @@ class Timekeeper:
     def _hush(self, request: TimeRequest, moment: Moment) -> str:
         often = [one for one in self._timers.waiting if one.until_stop or 0 < one.repeat_ns <= _OFTEN_NS]
         self._timers.cancel(often)
-        return ""
+        return self.counting.stop() if self.counting.is_on else ""
 
     # ----------------------------------------------------------------------------------------------- processes
 

@@ -89,9 +89,8 @@ class Policy:
     def on_text(self, text: TextInput, turn: MicroTurn) -> Reaction:
         """React to a line of text: typed words are read like spoken ones, timers are spoken, results were already."""
         if text.source is TextSource.TIMER:
-            due = self._say(text.text, SpeechKind.REPLY)
-            due.reminds = True
-            return due
+            self._last_said = text.text
+            return Reaction(speech=(SpeechText(text.text, interruptible=False),), reminds=True)
         if text.source is TextSource.BACKGROUND:
             self._last_said = text.text
             return Reaction()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tml_ros.duplex.cascade.config import CascadeConfig
 from tml_ros.duplex.cascade.recognizer import Heard, UtteranceRecognizer
 from tml_ros.errors import ConfigError
-from tml_ros.intents.grammar import Grammar
+from tml_ros.intents.grammar import Grammar, Meaning
 from tml_ros.records import SAMPLE_RATE_HZ
 
 __all__ = ["SphinxPool"]
@@ -25,6 +25,7 @@ __all__ = ["SphinxPool"]
 # No second pass: on 7 s of speech it alone takes longer than a micro-turn. Narrow beams: steps are a third shorter.
 _FREE_SETTINGS = {"fwdflat": False, "maxhmmpf": 3000, "pl_window": 5}
 _FIRST_SAMPLES = SAMPLE_RATE_HZ // 5
+_FEWEST_REST = 3  # words of a question that must be heard right when its first is not
 _MARGIN_S = 0.4  # what the voice activity detector adds around speech
 _COMMAND_SETTINGS = {"lm": None, "bestpath": False, "lw": 1.0, "wip": 1e-6}
 
@@ -133,7 +134,12 @@ class SphinxRecognizer:
         if meaning is not None and speech_s <= longest_s:
             return Heard(command, meaning, 0.6 + 0.4 * _agreement(free, command))
         self.counters["rejected_commands"] += meaning is not None
-        return Heard(free, self._grammar.parse(free), 0.5)
+        return Heard(free, self._grammar.parse(free) or self._parse_question(free), 0.5)
+
+    def _parse_question(self, words: str) -> Meaning | None:
+        """Return what words mean when their first is `how`, of which a pause often leaves nothing to be heard."""
+        rest = words.split()[1:]
+        return self._grammar.parse(" ".join(["how", *rest])) if len(rest) >= _FEWEST_REST else None
 
     def abandon(self) -> None:
         """End an utterance without asking what it was."""
