@@ -80,7 +80,8 @@ class Texts:
         self._file = file or load_intents()
         self._meanings = Meanings()
         self._words = words
-        self._weights = [_weight(rule) for rule in self._file.rules]
+        self._rules = [rule for rule in self._file.rules if rule.get("phrases")]
+        self._weights = [_weight(rule) for rule in self._rules]
 
     def sentence(self) -> str:
         """Return something that is said to the robot."""
@@ -132,7 +133,7 @@ class Texts:
 
     def _command(self) -> str:
         while True:
-            rule = self._rng.choices(self._file.rules, self._weights)[0]
+            rule = self._rng.choices(self._rules, self._weights)[0]
             words = " ".join(self._framed(str(self._rng.choice(rule["phrases"]))))
             if not self._meanings.of(words).is_none:
                 return words

@@ -14,9 +14,9 @@ from tml_ros.intents.file import load_intents
 from tml_ros.intents.grammar import Grammar, Meaning, normalise
 from tml_ros.intents.numbers import words_to_number
 from tml_ros.intents.questions import is_question
-from tml_ros.records import DelegationDraft, IntentDraft, SpeechText, TimerDraft
+from tml_ros.records import DelegationDraft, IntentDraft, SpeechText, TimeAction, TimerDraft, TimeRequest
 
-__all__ = ["BACKCHANNEL", "FILLER", "Answer", "Meanings", "reminder"]
+__all__ = ["BACKCHANNEL", "FILLER", "Answer", "Meanings", "as_timer", "reminder"]
 
 FILLER = "Let me check."
 """Said when a task is handed on."""
@@ -68,12 +68,12 @@ class Meanings:
     def _of(self, text: str) -> Answer:
         """Return what follows from a whole turn with these words."""
         words = normalise(text)
-        meaning = self.grammar.parse(words)
-        if meaning is not None:
-            return _from_grammar(meaning)
         timer = reminder(words)
         if timer is not None:
             return Answer((SpeechText("Okay."),), (timer,))
+        meaning = self.grammar.parse(words)
+        if meaning is not None:
+            return _from_grammar(meaning)
         request, replaces = self.grammar.request(words)
         if is_question(request):
             return Answer((SpeechText(FILLER),), (DelegationDraft(request, replaces=replaces),))
@@ -93,6 +93,13 @@ def reminder(words: str) -> TimerDraft | None:
     return None
 
 
+def as_timer(request: TimeRequest) -> TimerDraft | None:
+    """Return a reminder as a timer, all that a model can ask of the session's clock; None of other requests."""
+    if request.action is not TimeAction.REMIND or not 0 < request.span_s <= MAX_TIMER_S:
+        return None
+    return TimerDraft(request.text, request.span_s, request.span_s if request.repeats else 0.0)
+
+
 def _from_grammar(meaning: Meaning) -> Answer:
     task = meaning.delegate or (meaning.text if meaning.answer not in ("", "repeat") else "")
     reply = meaning.reply or (FILLER if task else "")
@@ -101,6 +108,8 @@ def _from_grammar(meaning: Meaning) -> Answer:
         records.append(IntentDraft(meaning.intent, meaning.data, priority=meaning.priority))
     if meaning.timer is not None and meaning.timer.after_s > 0:
         records.append(meaning.timer)
+    if meaning.time is not None and (timer := as_timer(meaning.time)) is not None:
+        records.append(timer)
     if task:
         records.append(DelegationDraft(task, replaces=meaning.replaces))
     return Answer((SpeechText(reply),) if reply else (), tuple(records))

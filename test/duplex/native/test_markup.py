@@ -444,7 +444,8 @@ def _values(spec: dict) -> list:
 
 def test_every_intent_of_the_file_comes_back_when_encoded() -> None:
     drafts, allowed = data_of_intents(), AllowList.load()
-    assert {draft.intent for draft in drafts} == set(load_intents().intents)
+    by_rules_of_labs = {"__intent_stop_device__"}  # what no phrase leads to
+    assert {draft.intent for draft in drafts} == set(load_intents().intents) - by_rules_of_labs
     for draft in drafts:
         found = MarkupParser(WORDS).push(encode(WORDS, draft), Floor.HOLD, turn())
         assert found == Parsed(intents=(draft,))

@@ -105,7 +105,7 @@ def test_file_is_the_same_when_trained_in_another_process(repository, tmp_path) 
 
 
 def test_names_of_intents_are_few_pieces_when_encoded() -> None:
-    for name in load_intents().intents:
+    for name in set(load_intents().intents) - {"__intent_stop_device__"}:  # which no phrase leads to
         assert len(SHIPPED["micro"].encode(name)) <= 2
         assert len(TINY.encode(name)) <= 2
 

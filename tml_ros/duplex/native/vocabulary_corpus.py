@@ -77,7 +77,7 @@ def _talk(file: IntentsFile, samples: int) -> Iterator[str]:
     """Yield requests drawn from the phrases, each with what it leads to."""
     grammar, rng = Grammar(file), random.Random(0)
     for rule in file.rules:
-        for phrase in rule["phrases"]:
+        for phrase in rule.get("phrases", ()):
             for _ in range(samples):
                 text = " ".join(draw_phrase(parse_phrase(phrase), file.slots, rng))
                 meaning = grammar.parse(text)
@@ -104,10 +104,19 @@ def draw_phrase(node: Node, slots: Mapping[str, Mapping[str, Any]], rng: random.
 
 def _draw_slot(spec: Mapping[str, Any], slots: Mapping[str, Mapping[str, Any]], rng: random.Random) -> Iterator[str]:
     if "values" not in spec:
-        yield number_to_words(rng.randint(spec["minimum"], spec["maximum"]))
+        yield _free(spec, rng)
         return
     forms: Sequence[str] = rng.choice(list(spec["values"].values()))
     yield from draw_phrase(parse_phrase(rng.choice(forms)), slots, rng)
+
+
+def _free(spec: Mapping[str, Any], rng: random.Random) -> str:
+    """Return a number, a time span, or other words, for a slot without a list of values."""
+    if "minimum" in spec:
+        return number_to_words(rng.randint(spec["minimum"], spec["maximum"]))
+    if "longest_s" in spec:
+        return f"{number_to_words(rng.randint(2, 60))} {rng.choice(('seconds', 'minutes'))}"
+    return "the experiment"
 
 
 def _leaves(data: Any, key: str = "") -> Iterator[str]:

@@ -22,6 +22,7 @@ from tml_ros.evaluation.skills.subject import Subject
 from tml_ros.intents import Grammar, IntentsFile, load_intents
 from tml_ros.intents.numbers import number_to_words
 from tml_ros.records import TimerDraft
+from tml_ros.training.meanings import as_timer
 
 __all__ = ["Carriers", "Sentence", "sentences"]
 
@@ -106,7 +107,8 @@ def _meaning(frame: str, values: Mapping[str, str]) -> Wanted:
         return Wanted(timer=TimerDraft(values["task"], times_s, times_s))
     meaning = _grammar().parse(frame.format(**values))
     assert meaning is not None, frame  # a test reads every frame
-    return Wanted(timer=meaning.timer) if meaning.timer else Wanted(meaning.intent, meaning.data)
+    timer = meaning.timer if meaning.time is None else as_timer(meaning.time)
+    return Wanted(timer=timer) if timer else Wanted(meaning.intent, meaning.data)
 
 
 def _words(file: IntentsFile) -> dict[str, list[str]]:

@@ -30,6 +30,7 @@ from tml_ros.resources import locate
 from tml_ros.session.build import Assembly, build
 from tml_ros.session.engine import InferenceEngine
 from tml_ros.speech.synthesis import CachedSynthesiser, create_synthesiser
+from tml_ros.training.meanings import as_timer
 
 __all__ = ["Draft", "Subject", "Suggested"]
 
@@ -154,6 +155,7 @@ class _TappedStream:
     def step(self, turn: MicroTurn) -> MicroTurnOutput:
         output = self._stream.step(turn)
         found: list[IntentDraft | TimerDraft | AlertDraft] = [*output.intents, *output.timers, *output.alerts]
+        found += [timer for timer in map(as_timer, output.times) if timer is not None]
         self._tapped.found += [(turn.end_ns, one) for one in found]
         self._tapped.speech += [(turn.end_ns, one) for one in output.speech]
         self._tapped.counts += output.counts
