@@ -57,7 +57,7 @@ class Run:
 
     def is_over(self, now_ns: int) -> bool:
         """Tell whether it takes longer than it may."""
-        return self.limit_ns is not None and now_ns - self.started_ns >= self.limit_ns
+        return self.limit_ns is not None and now_ns - self.started_ns > self.limit_ns
 
 
 class Runs:
