@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from tml_ros.config import param
-from tml_ros.safety.arrays import Floats, Mask, grown
+from tml_ros.safety.arrays import Floats, Mask, grown, largest
 from tml_ros.safety.eye import View
 from tml_ros.safety.scene import Comparison
 from tml_ros.safety.watcher import Box, Reading, SafetyTurn, Surroundings
@@ -29,7 +29,10 @@ _GREEN = 0.7  # least green over blue
 _STANDS_ON = 0.4
 _SAME = 0.2
 _IN_TURN = 0.013
-_MOVED, _DRIFT, _SWAY = 0.25, 0.08, 0.1  # of its height
+_RESTLESS = 0.05
+_SHINES = 0.8  # what a flame shines on is darker than it is
+_CHANGE, _NOISE = 18.0, 3.0  # of 255, and times what the picture changes everywhere
+_MOVED, _DRIFT, _SWAY = 0.4, 0.08, 0.3  # of its height
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,13 @@ class FlameConfig:
     zone: str = param("", "Name of the zone that is watched; empty: the whole picture")
     least_area: float = param(0.0008, "Least area, share of the picture", minimum=0.0, maximum=1.0)
     red: float = param(90.0, "Least red of a flame's pixel, of 255", minimum=0.0, maximum=255.0)
-    warmth: float = param(0.3, "How far red must be above blue, share of the red", minimum=0.0, maximum=1.0)
+    glow: float = param(
+        0.75,
+        "Least red of its pixel over the brightest of the scene; what it shines on has less",
+        minimum=0.0,
+        maximum=5.0,
+    )
+    warmth: float = param(0.35, "How far red must be above blue, share of the red", minimum=0.0, maximum=1.0)
     rise: float = param(20.0, "How much more light, or warmth, there must be than before, of 255", minimum=0.0)
     core: float = param(
         0.93, "Least red of its brightest tenth, over the brightest of the scene", minimum=0.0, maximum=5.0
@@ -47,8 +56,8 @@ class FlameConfig:
     rim: float = param(0.47, "Least warmth of its warmest quarter, as above", minimum=0.0, maximum=1.0)
     spread: float = param(0.17, "How far green must vary inside it, share of the red", minimum=0.0, maximum=1.0)
     flicker: float = param(0.08, "Least share of it that changes from frame to frame", minimum=0.0, maximum=1.0)
-    frames: int = param(5, "Frames over which its flicker and its foot are watched", minimum=2, maximum=50)
-    confirm: int = param(3, "Frames of the last four that must look like it", minimum=1, maximum=4)
+    frames: int = param(4, "Frames over which its flicker and its foot are watched", minimum=2, maximum=50)
+    confirm: int = param(2, "Frames of the last four that must look like it", minimum=1, maximum=4)
     hold_s: float = param(1.0, "Time that it counts when it is not seen", unit="s", minimum=0.0, maximum=60.0)
 
 
@@ -58,7 +67,7 @@ class _Spot:
 
     foot: middle of its lowest fifth, shares of the picture. core: red of its brightest tenth, over the scene's
     brightest. rim: warmth of its warmest quarter. spread: of green over red. stands_on: what is new below it and
-    not warmer, over its own area. box: in pixels.
+    not warmer, over its own area. restless: share of it that changes. box: in pixels.
     """
 
     mask: Mask
@@ -67,6 +76,7 @@ class _Spot:
     rim: float
     spread: float
     stands_on: float
+    restless: float
     box: tuple[int, int, int, int]
 
 
@@ -83,6 +93,8 @@ class FlameWatcher:
         self._config = config
         self._zone = find_zone(config.zone, surroundings)
         self._past: deque[list[_Spot]] = deque(maxlen=config.frames)
+        self._before: Floats | None = None
+        self._changes: deque[Mask] = deque(maxlen=config.frames)
         self._likely: deque[bool] = deque(maxlen=4)
         self._flames: Mask | None = None
         self._seen_ns: int | None = None
@@ -123,18 +135,36 @@ class FlameWatcher:
         red, green, blue = (np.asarray(one, np.float32) for one in cv2.split(colours))
         old_red, _, old_blue = cv2.split(found.scene * np.float32(found.light))
         rise = np.maximum(red - old_red, (red - blue) - (old_red - old_blue))
-        is_warm = (red >= self._config.red) & (red - blue >= self._config.warmth * red) & (red >= green)
+        white = float(np.quantile(old_red[::4, ::4], 0.98))
+        least = max(self._config.red, self._config.glow * white)
+        is_warm = (red >= least) & (red - blue >= self._config.warmth * red) & (red >= green)
         is_warm &= (green >= _GREEN * blue) & (rise >= self._config.rise) & grown(found.new, 2)
         is_warm &= self._zone.mask(view.shape)
+        restless = self._restless(colours)
+        # what a flame only shines on is warm, too, and hardly changes
+        is_warm &= grown(np.logical_or.reduce(list(self._changes)), 1)
         count, labels, stats, _ = cv2.connectedComponentsWithStats(is_warm.astype(np.uint8), connectivity=8)
-        white = float(np.quantile(old_red[::4, ::4], 0.98))
         cold = found.new & (rise < self._config.rise)
         spots = []
         for number in range(1, count):
-            x, y, w, h, area = (int(value) for value in stats[number])
-            if area >= self._config.least_area * labels.size:
-                spots.append(_spot(labels == number, (x, y, x + w, y + h), red, green, blue, cold, white))
+            if stats[number, cv2.CC_STAT_AREA] >= self._config.least_area * labels.size:
+                mask = labels == number
+                mask &= red >= _SHINES * float(np.quantile(red[mask], 0.95))
+                rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+                box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+                spots.append(_spot(mask, box, red, green, blue, cold, restless, white))
         return spots
+
+    def _restless(self, colours: Floats) -> Mask:
+        """Return what differs from the frame before by more than noise does."""
+        before, self._before = self._before, colours
+        if before is None or before.shape != colours.shape:
+            self._changes.clear()
+            before = colours
+        change = largest(np.abs(colours - before))
+        restless: Mask = change > _CHANGE + _NOISE * float(np.median(change[::4, ::4]))
+        self._changes.append(restless)
+        return restless
 
     def _burns(self, spot: _Spot) -> bool:
         """Tell whether a spot looks like a flame, its outline never still and its foot in its place."""
@@ -150,8 +180,9 @@ class FlameWatcher:
         changes = [_change(a, b) for a, b in itertools.pairwise(chain)]
         # what grows, or fades in, does not lose in turn
         is_restless = float(np.median([min(both) for both in changes])) >= _IN_TURN
-        flickers = is_restless and float(np.median([sum(both) for both in changes])) >= config.flicker
-        return flickers and not _walks(chain)
+        flickers = float(np.median([sum(both) for both in changes])) >= config.flicker
+        is_restless &= float(np.median([one.restless for one in chain])) >= _RESTLESS  # noise at a rim is no flicker
+        return is_restless and flickers and not _walks(chain)
 
     def _chain(self, spot: _Spot) -> list[_Spot]:
         """Return the spot and what it was in the frames before, newest first, as far as it can be told."""
@@ -165,7 +196,14 @@ class FlameWatcher:
 
 
 def _spot(
-    mask: Mask, box: tuple[int, int, int, int], red: Floats, green: Floats, blue: Floats, cold: Mask, white: float
+    mask: Mask,
+    box: tuple[int, int, int, int],
+    red: Floats,
+    green: Floats,
+    blue: Floats,
+    cold: Mask,
+    restless: Mask,
+    white: float,
 ) -> _Spot:
     window = (slice(box[1], box[3]), slice(box[0], box[2]))
     part = mask[window]
@@ -184,6 +222,7 @@ def _spot(
         float(np.quantile((r - b) / r, 0.75)),
         float(bright - dark) / core,
         float(below.sum()) / len(rows),
+        float(restless[window][part].mean()),
         box,
     )
 

@@ -1,0 +1,178 @@
+"""Score the watchers on rendered scenes and labelled films: events found, false alerts, delay per event.
+
+An event is found by an alert of its kind that is raised from shortly before its begin until its end; an alert that
+belongs to no event is false. One alert may stand for events that overlap or follow closely, as its rule clears late.
+``python -m tml_ros.evaluation.safety_scenes --help`` prints the table. It knows no ROS.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tml_ros.records import MICRO_TURN_NS, MICRO_TURN_SAMPLES, AlertState, Frame, MicroTurn
+from tml_ros.safety import SafetyMonitor, load_lab
+from tml_ros.sights import SightEvent, SightKind, make_scene
+
+__all__ = ["Score", "alerts_of", "score", "table"]
+
+EARLY_S, LATE_S = 0.3, 1.5
+RULES: Mapping[SightKind, str] = {
+    SightKind.PERSON_IN_ZONE: "{value: zone.people, above: 0.5}",
+    SightKind.HAND_IN_ZONE: "{value: zone.new, above: 0.02}",
+    SightKind.LENS_COVERED: "{value: camera.covered, above: 0.45, release: 0.3}",
+    SightKind.TOO_DARK: "{value: camera.dark, above: 0.5}",
+    SightKind.FROZEN: "{value: camera.frozen, above: 0.5}",
+    SightKind.FLAME: "{value: flame.flame, above: 0.5}",
+    SightKind.SPILL: "{value: surface.spill, above: 0.5}",
+}
+_WATCHERS = "{camera: {kind: camera}, flame: {kind: flame}, surface: {kind: surface}, zone: {kind: zone, zone: area}}"
+_START_NS = 1_000_000_000
+
+
+class Sights(Protocol):
+    """A scene or a film."""
+
+    @property
+    def theme(self) -> str: ...
+
+    @property
+    def zone(self) -> tuple[tuple[float, float], ...]: ...
+
+    def frames(self, fps: float) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+        """Yield time and picture."""
+
+    def truth(self, fps: float) -> tuple[SightEvent, ...]:
+        """Return what happens."""
+
+
+@dataclass(slots=True)
+class Score:
+    """What was found of one kind. delays_s: from begin to the end of the micro-turn of the alert."""
+
+    events: int = 0
+    found: int = 0
+    false: int = 0
+    delays_s: list[float] = field(default_factory=list)
+
+    @property
+    def recall(self) -> float:
+        """Share of the events that were found."""
+        return self.found / self.events if self.events else 1.0
+
+    @property
+    def precision(self) -> float:
+        """Share of the alerts that were right."""
+        return self.found / (self.found + self.false) if self.found + self.false else 1.0
+
+
+def alerts_of(sights: Sights, fps: float = 10.0) -> list[tuple[SightKind, float]]:
+    """Return kind and time in seconds of every alert that is raised."""
+    kinds = [kind for kind in RULES if sights.zone or "zone." not in RULES[kind]]
+    zone = [[min(1.0, max(0.0, x)), min(1.0, max(0.0, y))] for x, y in sights.zone or WHOLE_ZONE]
+    rules = "\n".join(f"  {kind}: {{when: {RULES[kind]}, describe: {kind}}}" for kind in kinds)
+    text = f"version: 1\nlab: scene\nzones: {{area: {json.dumps(zone)}}}\nwatchers: {_WATCHERS}\nrules:\n{rules}\n"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "lab.yaml"
+        path.write_text(text, encoding="utf-8")
+        monitor = SafetyMonitor(load_lab(path))
+    raised = []
+    for turn in _turns(sights.frames(fps)):
+        alerts = monitor.step(turn).alerts
+        at_s = (turn.end_ns - _START_NS) / 1e9
+        raised += [(SightKind(alert.rule), at_s) for alert in alerts if alert.state is AlertState.RAISED]
+    return raised
+
+
+WHOLE_ZONE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+
+
+def _turns(frames: Iterable[tuple[float, NDArray[np.uint8]]]) -> Iterator[MicroTurn]:
+    silence = np.zeros(MICRO_TURN_SAMPLES, np.float32)
+    index, waiting = 0, list[Frame]()
+    for time_s, rgb in frames:
+        stamp_ns = _START_NS + round(time_s * 1e9)
+        while stamp_ns >= _START_NS + (index + 1) * MICRO_TURN_NS:
+            start_ns = _START_NS + index * MICRO_TURN_NS
+            yield MicroTurn(index, start_ns, start_ns + MICRO_TURN_NS, silence, 1.0, frames=tuple(waiting))
+            index, waiting = index + 1, []
+        waiting.append(Frame(stamp_ns, rgb))
+    start_ns = _START_NS + index * MICRO_TURN_NS
+    yield MicroTurn(index, start_ns, start_ns + MICRO_TURN_NS, silence, 1.0, frames=tuple(waiting))
+
+
+def score(
+    alerts: Sequence[tuple[SightKind, float]], truth: Iterable[SightEvent], into: dict[SightKind, Score]
+) -> list[str]:
+    """Add one scene to the scores and return what went wrong in it, in words."""
+    wrong = []
+    events = [event for event in truth if event.kind in RULES]
+    for kind in RULES:
+        one = into.setdefault(kind, Score())
+        mine = sorted((e for e in events if e.kind is kind), key=lambda e: e.begin_s)
+        times = [at_s for alert, at_s in alerts if alert is kind]
+        spans = _joined(mine)
+        for begin_s, end_s in spans:
+            hits = [at_s for at_s in times if begin_s - EARLY_S <= at_s <= end_s + LATE_S]
+            one.events += 1
+            one.found += bool(hits)
+            if hits:
+                one.delays_s.append(max(0.0, hits[0] - begin_s))
+            else:
+                wrong.append(f"missed {kind} at {begin_s:.1f} s")
+        stray = [t for t in times if not any(b - EARLY_S <= t <= e + LATE_S for b, e in spans)]
+        one.false += len(stray)
+        wrong += [f"false {kind} at {at_s:.1f} s" for at_s in stray]
+    return wrong
+
+
+def _joined(events: Sequence[SightEvent]) -> list[tuple[float, float]]:
+    """Return spans of events of one kind, those joined between which no alert can clear and be raised again."""
+    spans: list[tuple[float, float]] = []
+    for event in events:
+        if spans and event.begin_s <= spans[-1][1] + LATE_S:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], event.end_s))
+        else:
+            spans.append((event.begin_s, event.end_s))
+    return spans
+
+
+def table(scores: Mapping[SightKind, Score]) -> str:
+    """Return the scores as a Markdown table."""
+    lines = [
+        "| kind | events | found | false | recall | precision | delay median | 95 % |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for kind, one in scores.items():
+        delays = [f"{np.quantile(one.delays_s, q):.2f} s" if one.delays_s else "" for q in (0.5, 0.95)]
+        figures = (one.events, one.found, one.false, f"{one.recall:.3f}", f"{one.precision:.3f}", *delays)
+        lines.append(f"| {kind} | {' | '.join(map(str, figures))} |")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table for scenes of a seed."""
+    parser = argparse.ArgumentParser(description="Score the watchers on rendered scenes.")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--count", type=int, default=40)
+    parser.add_argument("--themes", default="", help="comma-separated; default: all in turn")
+    options = parser.parse_args(arguments)
+    themes = [name for name in options.themes.split(",") if name] or [None]
+    scores: dict[SightKind, Score] = {}
+    for index in range(options.count):
+        scene = make_scene(options.seed, index, themes[index % len(themes)])
+        for fault in score(alerts_of(scene), scene.truth(), scores):
+            print(f"{options.seed}/{index} {scene.theme}: {fault}", file=sys.stderr)
+    print(table(scores))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
