@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from tml_ros.config import param
 from tml_ros.errors import ConfigError, nearest_name
 from tml_ros.safety.arrays import Mask
@@ -44,7 +46,7 @@ class ZoneWatcher:
     config_type: ClassVar[type[Any]] = ZoneConfig
     values: ClassVar[Mapping[str, str]] = {
         "people": "number of people whose feet are inside",
-        "new": "share of the zone where something new is, shadows apart",
+        "new": "share of the zone where something new is, shadows and lights apart",
         "moving": "share of the zone that moves",
         "empty_s": "seconds since the last person was inside",
         "quiet_s": "seconds since something moved inside",
@@ -78,7 +80,9 @@ class ZoneWatcher:
         inside = [blob for blob in view.blobs if self._is_person(blob) and self._stands_in(view, found, blob, mask)]
         moving = float((view.moving & mask).sum()) / size
         self._values["people"] = float(len(inside))
-        self._values["new"] = float((found.new & ~found.shadow & mask).sum()) / size
+        soft = [blob.label for blob in view.blobs if blob.is_soft]
+        solid = found.new & ~found.shadow & ~np.isin(view.labels, soft)
+        self._values["new"] = float((solid & mask).sum()) / size
         self._values["moving"] = moving
         self._boxes = tuple((blob.left, blob.top, blob.right, blob.bottom) for blob in inside)
         if inside:
@@ -89,7 +93,7 @@ class ZoneWatcher:
     def _is_person(self, blob: Blob) -> bool:
         height, width = blob.bottom - blob.top, blob.right - blob.left
         is_big = height >= self._config.least_height and blob.area >= self._config.least_area
-        return is_big and width <= self._config.widest * height and blob.moved and not blob.is_ghost
+        return is_big and width <= self._config.widest * height and blob.moved and not (blob.is_ghost or blob.is_soft)
 
     def _stands_in(self, view: View, found: Comparison, blob: Blob, mask: Mask) -> bool:
         rows, columns = view.shape
