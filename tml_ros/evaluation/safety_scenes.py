@@ -26,7 +26,7 @@ __all__ = ["Score", "alerts_of", "score", "table"]
 EARLY_S, LATE_S = 0.3, 1.5
 RULES: Mapping[SightKind, str] = {
     SightKind.PERSON_IN_ZONE: "{value: zone.people, above: 0.5}",
-    SightKind.HAND_IN_ZONE: "{value: zone.new, above: 0.02}",
+    SightKind.HAND_IN_ZONE: "{value: zone.reached, above: 0.02}",
     SightKind.LENS_COVERED: "{value: camera.covered, above: 0.45, release: 0.3}",
     SightKind.TOO_DARK: "{value: camera.dark, above: 0.5}",
     SightKind.FROZEN: "{value: camera.frozen, above: 0.5}",

@@ -111,7 +111,7 @@ class SurfaceWatcher:
         return self._past[0][1] if self._past[0][0] <= stamp_ns - within_ns else None
 
     def _lies(self, blob: Blob) -> bool:
-        """Tell whether a piece is round or flat, as nothing upright is, and away from the border, where people come in."""
+        """Tell whether a piece is round or flat, as nothing upright is, and not at the border, where people come in."""
         width, height = blob.right - blob.left, blob.bottom - blob.top
         if min(blob.left, blob.top, 1.0 - blob.right, 1.0 - blob.bottom) <= 0.0:
             return False
