@@ -26,7 +26,7 @@ __all__ = ["Score", "alerts_of", "score", "table"]
 EARLY_S, LATE_S = 0.3, 1.5
 RULES: Mapping[SightKind, str] = {
     SightKind.PERSON_IN_ZONE: "{value: zone.people, above: 0.5}",
-    SightKind.HAND_IN_ZONE: "{value: zone.new, above: 0.02}",
+    SightKind.HAND_IN_ZONE: "{value: zone.reached, above: 0.02}",
     SightKind.LENS_COVERED: "{value: camera.covered, above: 0.45, release: 0.3}",
     SightKind.TOO_DARK: "{value: camera.dark, above: 0.5}",
     SightKind.FROZEN: "{value: camera.frozen, above: 0.5}",
@@ -34,6 +34,7 @@ RULES: Mapping[SightKind, str] = {
     SightKind.SPILL: "{value: surface.spill, above: 0.5}",
 }
 _WATCHERS = "{camera: {kind: camera}, flame: {kind: flame}, surface: {kind: surface}, zone: {kind: zone, zone: area}}"
+_BENCHES = ("hands", "hazards", "transfer", "eyewear", "desk")
 _START_NS = 1_000_000_000
 
 
@@ -75,7 +76,8 @@ class Score:
 
 def alerts_of(sights: Sights, fps: float = 10.0) -> list[tuple[SightKind, float]]:
     """Return kind and time in seconds of every alert that is raised."""
-    kinds = [kind for kind in RULES if sights.zone or "zone." not in RULES[kind]]
+    other = SightKind.PERSON_IN_ZONE if _is_bench(sights, fps) else SightKind.HAND_IN_ZONE
+    kinds = [kind for kind in RULES if kind is not other and (sights.zone or "zone." not in RULES[kind])]
     zone = [[min(1.0, max(0.0, x)), min(1.0, max(0.0, y))] for x, y in sights.zone or WHOLE_ZONE]
     rules = "\n".join(f"  {kind}: {{when: {RULES[kind]}, describe: {kind}}}" for kind in kinds)
     text = f"version: 1\nlab: scene\nzones: {{area: {json.dumps(zone)}}}\nwatchers: {_WATCHERS}\nrules:\n{rules}\n"
@@ -89,6 +91,11 @@ def alerts_of(sights: Sights, fps: float = 10.0) -> list[tuple[SightKind, float]
         at_s = (turn.end_ns - _START_NS) / 1e9
         raised += [(SightKind(alert.rule), at_s) for alert in alerts if alert.state is AlertState.RAISED]
     return raised
+
+
+def _is_bench(sights: Sights, fps: float) -> bool:
+    """Tell whether the zone is one for hands; a deployment knows what it has drawn."""
+    return sights.theme in _BENCHES or any(event.kind is SightKind.HAND_IN_ZONE for event in sights.truth(fps))
 
 
 WHOLE_ZONE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
@@ -109,11 +116,15 @@ def _turns(frames: Iterable[tuple[float, NDArray[np.uint8]]]) -> Iterator[MicroT
 
 
 def score(
-    alerts: Sequence[tuple[SightKind, float]], truth: Iterable[SightEvent], into: dict[SightKind, Score]
+    alerts: Sequence[tuple[SightKind, float]],
+    truth: Iterable[SightEvent],
+    into: dict[SightKind, Score],
+    *,
+    has_zone: bool = True,
 ) -> list[str]:
     """Add one scene to the scores and return what went wrong in it, in words."""
     wrong = []
-    events = [event for event in truth if event.kind in RULES]
+    events = [event for event in truth if event.kind in RULES and (has_zone or "zone." not in RULES[event.kind])]
     for kind in RULES:
         one = into.setdefault(kind, Score())
         mine = sorted((e for e in events if e.kind is kind), key=lambda e: e.begin_s)
@@ -168,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scores: dict[SightKind, Score] = {}
     for index in range(options.count):
         scene = make_scene(options.seed, index, themes[index % len(themes)])
-        for fault in score(alerts_of(scene), scene.truth(), scores):
+        for fault in score(alerts_of(scene), scene.truth(), scores, has_zone=bool(scene.zone)):
             print(f"{options.seed}/{index} {scene.theme}: {fault}", file=sys.stderr)
     print(table(scores))
     return 0

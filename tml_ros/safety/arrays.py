@@ -71,9 +71,13 @@ def mean(picture: Floats) -> Floats:
 
 def edges(picture: Floats) -> Floats:
     """Return [h, w] the slope of the brightness. picture: [h, w, 3]."""
-    luma = mean(picture)
-    slope: Any = np.abs(cv2.Sobel(luma, cv2.CV_32F, 1, 0)) + np.abs(cv2.Sobel(luma, cv2.CV_32F, 0, 1))
-    return np.asarray(slope, np.float32)
+    return slope(mean(picture))
+
+
+def slope(values: Floats) -> Floats:
+    """Return [h, w] how steep values [h, w] are, eight times per pixel."""
+    steep: Any = np.abs(cv2.Sobel(values, cv2.CV_32F, 1, 0)) + np.abs(cv2.Sobel(values, cv2.CV_32F, 0, 1))
+    return np.asarray(steep, np.float32)
 
 
 def reduced(picture: Bytes, width: int) -> Bytes:

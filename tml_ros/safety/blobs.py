@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from tml_ros.safety.arrays import Floats, Labels, closed, edges, eroded
+from tml_ros.safety.arrays import Floats, Labels, closed, edges, eroded, largest, slope
 from tml_ros.safety.scene import Comparison
 
 __all__ = ["Blob", "find_blobs"]
@@ -21,6 +21,8 @@ _LEAST_AREA = 0.0008
 _GAP = 13  # of the picture's height: belts and tapes on the floor cut people in two
 _GHOST = 0.6
 _MOVED = 0.05
+_SOFT = 1.6  # slope of a rim over the contrast, as Sobel's filter gives it: a fifth per pixel
+_SQUARE = np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Blob:
 
     label: its number in the labels. left, top, right, bottom, area: shares of the picture. still_s: for how long it
     has not moved, in the middle of its pixels. moved: whether it has moved since it came. is_ghost: the scene lacks
-    something here, instead of having something more.
+    something here, instead of having something more. is_soft: it fades out at its rim, as shadows and lights do.
     """
 
     label: int
@@ -41,6 +43,17 @@ class Blob:
     still_s: float
     moved: bool
     is_ghost: bool
+    is_soft: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Slopes:
+    """Slopes [h, w] of the picture, of the scene, and of how far they are apart, and that itself."""
+
+    now: Floats
+    before: Floats
+    of_away: Floats
+    away: Floats
 
 
 def find_blobs(found: Comparison, still_s: Floats) -> tuple[Labels, tuple[Blob, ...]]:
@@ -52,19 +65,21 @@ def find_blobs(found: Comparison, still_s: Floats) -> tuple[Labels, tuple[Blob, 
     kept = sorted((n for n, area in areas.items() if area >= _LEAST_AREA * labels.size), key=lambda n: -areas[n])
     if not kept:
         return labels, ()
-    rims = edges(found.lit), edges(found.scene)
-    return labels, tuple(_blob(n, stats[n], labels, found, still_s, rims) for n in kept[:_MOST])
+    away = largest(np.abs(found.lit - found.scene))
+    slopes = _Slopes(
+        edges(found.lit), edges(found.scene), np.asarray(cv2.dilate(slope(away), _SQUARE), np.float32), away
+    )
+    return labels, tuple(_blob(n, stats[n], labels, found, still_s, slopes) for n in kept[:_MOST])
 
 
-def _blob(
-    number: int, box: Labels, labels: Labels, found: Comparison, still_s: Floats, rims: tuple[Floats, Floats]
-) -> Blob:
+def _blob(number: int, box: Labels, labels: Labels, found: Comparison, still_s: Floats, slopes: _Slopes) -> Blob:
     x, y, w, h, area = (int(value) for value in box)
     height, width = labels.shape
     window = (slice(max(0, y - 1), y + h + 1), slice(max(0, x - 1), x + w + 1))
     inside = labels[window] == number
     rim = inside & ~eroded(inside)
-    now, before = (float(slope[window][rim].mean()) for slope in rims)
+    now, before = (float(one[window][rim].mean()) for one in (slopes.now, slopes.before))
+    contrast = float(np.median(slopes.away[window][inside & found.new[window]]))
     return Blob(
         label=number,
         left=x / width,
@@ -75,4 +90,5 @@ def _blob(
         still_s=float(np.median(still_s[window][inside])),
         moved=float(found.moved[window][inside].mean()) > _MOVED,
         is_ghost=now < _GHOST * before,
+        is_soft=float(np.median(slopes.of_away[window][rim])) < _SOFT * contrast,
     )

@@ -53,8 +53,8 @@ class FlameConfig:
     core: float = param(
         0.93, "Least red of its brightest tenth, over the brightest of the scene", minimum=0.0, maximum=5.0
     )
-    rim: float = param(0.47, "Least warmth of its warmest quarter, as above", minimum=0.0, maximum=1.0)
-    spread: float = param(0.17, "How far green must vary inside it, share of the red", minimum=0.0, maximum=1.0)
+    rim: float = param(0.44, "Least warmth of its warmest quarter, as above", minimum=0.0, maximum=1.0)
+    spread: float = param(0.1, "How far green must vary inside it, share of the red", minimum=0.0, maximum=1.0)
     flicker: float = param(0.08, "Least share of it that changes from frame to frame", minimum=0.0, maximum=1.0)
     frames: int = param(4, "Frames over which its flicker and its foot are watched", minimum=2, maximum=50)
     confirm: int = param(2, "Frames of the last four that must look like it", minimum=1, maximum=4)

@@ -71,6 +71,7 @@ class Structure:
         self._usual: _Blocks | None = None
         self._covered = 0.0
         self._since_s = 0.0
+        self._light = 1.0
 
     def judge(self, rgb: NDArray[np.uint8], luma: NDArray[np.uint8], step_s: float) -> tuple[float, bool]:
         """Return the share that is covered, and whether it is dark instead. rgb: [h, w, 3]; luma: [h, w]."""
@@ -79,12 +80,14 @@ class Structure:
             self._usual = now
         usual = self._usual
         is_kept = (usual.energy > _TEXTURE) & (now.likeness(usual) > _LIKENESS)
-        light = _light(now, usual, is_kept)
+        is_seen = int(is_kept.sum()) >= _FEW_BLOCKS
+        light = _light(now, usual, is_kept if is_seen else np.ones_like(is_kept))
         is_dim = brightness < self._config.dark_luma or light < self._config.dark_share
-        if is_kept.sum() < _FEW_BLOCKS and is_dim and self._is_even(now, usual, brightness):
+        if not is_seen and is_dim and self._is_even(now, usual, brightness):
             self._covered = 0.0
             return 0.0, True
-        self._covered = 1.0 if usual.is_flat else _covered(now, usual, is_kept, light)
+        self._light = light if is_seen else self._light  # that of a cover says nothing about the scene behind it
+        self._covered = 1.0 if usual.is_flat else _covered(now, usual, is_kept, self._light)
         is_dark = is_dim and self._covered < _PARTLY
         self._learn(now, usual, is_kept, step_s, is_healthy=self._covered < _HEALTHY and not is_dark)
         return self._covered, is_dark
@@ -97,7 +100,7 @@ class Structure:
         is_same = float(is_kept.sum()) > _NEARLY_ALL * float(textured.sum())
         self._since_s = self._since_s + step_s if is_healthy else 0.0
         if self._since_s > (_RENEW_S if is_same else _GIVE_UP_S):
-            self._usual, self._since_s = now, 0.0
+            self._usual, self._since_s, self._light = now, 0.0, 1.0
 
     def _is_even(self, now: _Blocks, usual: _Blocks, brightness: float) -> bool:
         """Tell whether the pattern of light and dark is still that of the scene, or there is none at all."""
@@ -120,9 +123,8 @@ def _per_block(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _light(now: _Blocks, usual: _Blocks, is_kept: NDArray[np.bool_]) -> float:
-    """Return the factor of the light where the scene is still seen; where it is nowhere, that of the whole picture."""
-    kept = is_kept if is_kept.sum() >= _FEW_BLOCKS else np.ones_like(is_kept)
-    return float(np.median((now.mean[kept].mean(axis=1) + 1.0) / (usual.mean[kept].mean(axis=1) + 1.0)))
+    """Return the factor of the light where the scene is still seen."""
+    return float(np.median((now.mean[is_kept].mean(axis=1) + 1.0) / (usual.mean[is_kept].mean(axis=1) + 1.0)))
 
 
 def _covered(now: _Blocks, usual: _Blocks, is_kept: NDArray[np.bool_], light: float) -> float:

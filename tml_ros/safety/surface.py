@@ -27,6 +27,7 @@ _FEW = 8  # pixels
 _LOST = 0.15  # of what is gained
 _SAME = 0.3
 _STEADY = 14.0
+_FLAT = 1.2  # width over height, shares of the picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +110,20 @@ class SurfaceWatcher:
             self._past.popleft()
         return self._past[0][1] if self._past[0][0] <= stamp_ns - within_ns else None
 
+    def _lies(self, blob: Blob) -> bool:
+        """Tell whether a piece is round or flat, as nothing upright is, and not at the border, where people come in."""
+        width, height = blob.right - blob.left, blob.bottom - blob.top
+        if min(blob.left, blob.top, 1.0 - blob.right, 1.0 - blob.bottom) <= 0.0:
+            return False
+        fill = blob.area / (width * height)
+        return fill >= self._config.fill or (fill >= 0.75 * self._config.fill and width >= _FLAT * height)
+
     def _spreads(self, blob: Blob, inside: Mask, before: Comparison, found: Comparison) -> bool:
         """Tell whether a piece has grown a little, all around, and is calm inside."""
         area, old = int(inside.sum()), inside & before.new
-        box = (blob.right - blob.left) * (blob.bottom - blob.top)
-        if area < self._config.least_area * inside.size or old.sum() < _FEW or blob.is_ghost:
+        if area < self._config.least_area * inside.size or old.sum() < _FEW or blob.is_ghost or blob.is_soft:
             return False
-        if blob.area < self._config.fill * box or float((found.shadow & inside).sum()) > 0.5 * area:
+        if not self._lies(blob) or float((found.shadow & inside).sum()) > 0.5 * area:
             return False
         gained = inside & ~before.new
         lost = before.new & grown(inside, 2) & ~inside & ~found.new

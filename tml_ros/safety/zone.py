@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from tml_ros.config import param
 from tml_ros.errors import ConfigError, nearest_name
 from tml_ros.safety.arrays import Mask
@@ -18,6 +20,9 @@ from tml_ros.safety.watcher import Box, Reading, SafetyTurn, Surroundings
 from tml_ros.safety.zones import WHOLE, Zone
 
 __all__ = ["ZoneConfig", "ZoneWatcher", "find_zone"]
+
+_SETTLED_S = 1.0
+_BORDER = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,8 @@ class ZoneWatcher:
     config_type: ClassVar[type[Any]] = ZoneConfig
     values: ClassVar[Mapping[str, str]] = {
         "people": "number of people whose feet are inside",
-        "new": "share of the zone where something new is, shadows apart",
+        "new": "share of the zone where something new is, shadows and lights apart",
+        "reached": "as new, of what moves or comes in from the border, as arms do, and not of what was put there",
         "moving": "share of the zone that moves",
         "empty_s": "seconds since the last person was inside",
         "quiet_s": "seconds since something moved inside",
@@ -56,7 +62,7 @@ class ZoneWatcher:
         self._began_ns: int | None = None
         self._inside_ns: int | None = None
         self._moved_ns: int | None = None
-        self._values: dict[str, float | None] = dict.fromkeys(("people", "new", "moving"))
+        self._values: dict[str, float | None] = dict.fromkeys(("people", "new", "reached", "moving"))
         self._boxes: tuple[Box, ...] = ()
 
     def step(self, turn: SafetyTurn) -> Reading:
@@ -78,7 +84,11 @@ class ZoneWatcher:
         inside = [blob for blob in view.blobs if self._is_person(blob) and self._stands_in(view, found, blob, mask)]
         moving = float((view.moving & mask).sum()) / size
         self._values["people"] = float(len(inside))
-        self._values["new"] = float((found.new & ~found.shadow & mask).sum()) / size
+        solid = [blob for blob in view.blobs if not (blob.is_soft or blob.is_ghost)]
+        reaching = [blob.label for blob in solid if blob.still_s < _SETTLED_S or _is_at_border(blob)]
+        part = found.new & ~found.shadow & mask
+        self._values["new"] = float((part & np.isin(view.labels, [blob.label for blob in solid])).sum()) / size
+        self._values["reached"] = float((part & np.isin(view.labels, reaching)).sum()) / size
         self._values["moving"] = moving
         self._boxes = tuple((blob.left, blob.top, blob.right, blob.bottom) for blob in inside)
         if inside:
@@ -89,7 +99,7 @@ class ZoneWatcher:
     def _is_person(self, blob: Blob) -> bool:
         height, width = blob.bottom - blob.top, blob.right - blob.left
         is_big = height >= self._config.least_height and blob.area >= self._config.least_area
-        return is_big and width <= self._config.widest * height and blob.moved and not blob.is_ghost
+        return is_big and width <= self._config.widest * height and blob.moved and not (blob.is_ghost or blob.is_soft)
 
     def _stands_in(self, view: View, found: Comparison, blob: Blob, mask: Mask) -> bool:
         rows, columns = view.shape
@@ -98,6 +108,10 @@ class ZoneWatcher:
         band = (down, slice(round(blob.left * columns), round(blob.right * columns)))
         feet = (view.labels[band] == blob.label) & found.new[band] & ~found.shadow[band] & mask[band]
         return float(feet.sum()) / mask.size >= self._config.least_feet
+
+
+def _is_at_border(blob: Blob) -> bool:
+    return min(blob.left, blob.top, 1.0 - blob.right, 1.0 - blob.bottom) <= _BORDER
 
 
 def find_zone(name: str, surroundings: Surroundings) -> Zone:
