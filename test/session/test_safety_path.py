@@ -147,7 +147,7 @@ def test_alert_is_published_at_once_when_the_model_stalls(lab, stall_s):
         assembly.submit(window(index, LOUD))
     assert has_come.wait(10.0)
     took = came["SafetyAlert"] - began
-    waited = len(assembly.engine._waiting)
+    waited = len(assembly.engine._worker.waiting)
     assembly.stop()
     assert took < 1.4  # the model is in its first turn until then
     assert waited >= (1 if stall_s else 0)

@@ -425,7 +425,7 @@ def test_windows_are_worked_in_order_in_a_thread_when_submitted():
         engine.submit(window(index))
     deadline = 200
     while len(published) < 20 and deadline:
-        engine_thread = engine._thread
+        engine_thread = engine._worker.thread
         engine_thread.join(timeout=0.05)
         deadline -= 1
     engine.stop()
@@ -480,7 +480,7 @@ def test_broken_publisher_does_not_stop_the_engine_when_it_raises():
     for _ in range(200):
         if len(seen) == 3:
             break
-        engine._thread.join(timeout=0.05)
+        engine._worker.thread.join(timeout=0.05)
     engine.stop()
     assert len(seen) == 3
     assert engine.counters["publish_errors"] == 1

@@ -50,9 +50,6 @@ class Sights(Protocol):
     def frames(self, fps: float) -> Iterator[tuple[float, NDArray[np.uint8]]]:
         """Yield time and picture."""
 
-    def truth(self, fps: float) -> tuple[SightEvent, ...]:
-        """Return what happens."""
-
 
 @dataclass(slots=True)
 class Score:
@@ -74,9 +71,9 @@ class Score:
         return self.found / (self.found + self.false) if self.found + self.false else 1.0
 
 
-def alerts_of(sights: Sights, fps: float = 10.0) -> list[tuple[SightKind, float]]:
-    """Return kind and time in seconds of every alert that is raised."""
-    other = SightKind.PERSON_IN_ZONE if _is_bench(sights, fps) else SightKind.HAND_IN_ZONE
+def alerts_of(sights: Sights, truth: Sequence[SightEvent], fps: float = 10.0) -> list[tuple[SightKind, float]]:
+    """Return kind and time in seconds of every alert that is raised. truth: of the sights; slow to make."""
+    other = SightKind.PERSON_IN_ZONE if _is_bench(sights, truth) else SightKind.HAND_IN_ZONE
     kinds = [kind for kind in RULES if kind is not other and (sights.zone or "zone." not in RULES[kind])]
     zone = [[min(1.0, max(0.0, x)), min(1.0, max(0.0, y))] for x, y in sights.zone or WHOLE_ZONE]
     rules = "\n".join(f"  {kind}: {{when: {RULES[kind]}, describe: {kind}}}" for kind in kinds)
@@ -93,9 +90,9 @@ def alerts_of(sights: Sights, fps: float = 10.0) -> list[tuple[SightKind, float]
     return raised
 
 
-def _is_bench(sights: Sights, fps: float) -> bool:
+def _is_bench(sights: Sights, truth: Sequence[SightEvent]) -> bool:
     """Tell whether the zone is one for hands; a deployment knows what it has drawn."""
-    return sights.theme in _BENCHES or any(event.kind is SightKind.HAND_IN_ZONE for event in sights.truth(fps))
+    return sights.theme in _BENCHES or any(event.kind is SightKind.HAND_IN_ZONE for event in truth)
 
 
 WHOLE_ZONE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
@@ -179,7 +176,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scores: dict[SightKind, Score] = {}
     for index in range(options.count):
         scene = make_scene(options.seed, index, themes[index % len(themes)])
-        for fault in score(alerts_of(scene), scene.truth(), scores, has_zone=bool(scene.zone)):
+        truth = scene.truth()
+        for fault in score(alerts_of(scene, truth), truth, scores, has_zone=bool(scene.zone)):
             print(f"{options.seed}/{index} {scene.theme}: {fault}", file=sys.stderr)
     print(table(scores))
     return 0

@@ -13,6 +13,7 @@ from tml_ros.errors import ConfigError, nearest_name
 from tml_ros.intents.durations import duration_phrases, match_duration
 from tml_ros.intents.file import IntentsFile
 from tml_ros.intents.numbers import number_phrases, words_to_number
+from tml_ros.intents.persons import as_other_person
 from tml_ros.intents.phrases import Maybe, Node, Series, Slot, Word, match, parse_phrase, to_jsgf, walk
 from tml_ros.intents.templates import fill_data, fill_reply, placeholders
 from tml_ros.records import AlertDraft, TimeAction, TimerDraft, TimeRequest
@@ -22,15 +23,6 @@ __all__ = ["Grammar", "Meaning", "normalise"]
 MAX_WORDS = 24
 """Longer texts are not tried: no rule is that long, and matching must stay cheap whatever is typed."""
 
-_OTHER_PERSON = {
-    "my": "your",
-    "me": "you",
-    "i": "you",
-    "i'm": "you are",
-    "mine": "yours",
-    "myself": "yourself",
-    "am": "are",
-}
 _NOT_A_WORD = re.compile(r"[^a-z0-9']+")
 
 
@@ -265,7 +257,7 @@ def _time(spec: Mapping[str, Any], values: Mapping[str, object]) -> TimeRequest:
 def _any_words(words: Sequence[str], at: int, most: int) -> Iterator[tuple[int, object]]:
     """Yield every run of up to ``most`` words, the shortest first, ``my`` and ``me`` turned round."""
     for end in range(at + 1, min(at + most, len(words)) + 1):
-        yield end, " ".join(_OTHER_PERSON.get(word, word) for word in words[at:end])
+        yield end, as_other_person(words[at:end])
 
 
 def _timer(spec: Mapping[str, Any], values: Mapping[str, object]) -> TimerDraft:

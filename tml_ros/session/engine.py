@@ -10,23 +10,25 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, cast
 
 from tml_ros.background.port import BackgroundPort
 from tml_ros.clock import Clock
 from tml_ros.duplex.protocol import DuplexModel, SessionInfo
-from tml_ros.errors import ImageFormatError, MissingDependencyError, TmlError
+from tml_ros.errors import MissingDependencyError
 from tml_ros.intents.allow_list import AllowList
-from tml_ros.media import to_rgb
-from tml_ros.records import Frame, MicroTurn, StampedImage, TextInput, TurnMetrics
+from tml_ros.records import MicroTurn, TextInput, TurnMetrics
 from tml_ros.safety.monitor import SafetyOutput
 from tml_ros.session.config import InteractionConfig
 from tml_ros.session.names import session_id_for
+from tml_ros.session.pictures import decode_images
 from tml_ros.session.session import InteractionSession, TurnConditions
 from tml_ros.session.timekeeper import Timekeeper
+from tml_ros.session.worker import Worker
 from tml_ros.speech.echo import EchoCanceller
 from tml_ros.speech.queue import UtteranceQueue
-from tml_ros.speech.synthesis import Synthesiser, split_clauses
+from tml_ros.speech.synthesis import Synthesiser, synthesise_ahead
 from tml_ros.windowing import ClosedWindow
 from tml_ros.wire import Published
 
@@ -79,29 +81,20 @@ class InferenceEngine:
         self._must_reset = False
         self._recovering_turns = 0
         self._timekeeper = timekeeper or Timekeeper()
-        self._waiting: deque[ClosedWindow] = deque()
-        self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
-        self._is_stopping = False
+        self._worker: Worker[ClosedWindow] = Worker("tml-inference", config.engine.queue_windows)
         self._told: deque[SafetyOutput] = deque(maxlen=_MOST_TOLD)
 
     # ------------------------------------------------------------------------------------------------- live
 
     def start(self, publish: Callable[[TurnRecords], None]) -> None:
         """Begin to work on submitted windows in a thread of its own; ``publish`` is called from it."""
-        self._is_stopping = False
-        self._thread = threading.Thread(target=self._run, args=(publish,), name="tml-inference", daemon=True)
-        self._thread.start()
+        self._worker.start(partial(self._work, publish))
         threading.Thread(target=self._warm_up, name="tml-warm-up", daemon=True).start()
 
     def submit(self, window: ClosedWindow) -> None:
         """Queue a window; returns at once."""
-        with self._changed:
-            if len(self._waiting) >= self._config.engine.queue_windows:
-                self._waiting.popleft()
-                self.counters["dropped_windows"] += 1
-            self._waiting.append(window)
-            self._changed.notify()
+        if self._worker.submit(window):
+            self.counters["dropped_windows"] += 1
 
     def tell(self, output: SafetyOutput) -> None:
         """Tell the model of alerts with the next window that begins after them; returns at once."""
@@ -109,13 +102,7 @@ class InferenceEngine:
 
     def stop(self) -> None:
         """Finish the window at work, leave the others, and end the session."""
-        with self._changed:
-            self._is_stopping = True
-            self._changed.notify()
-        if self._thread is not None:
-            self._thread.join(timeout=10.0)
-            self._thread = None
-        self._waiting.clear()
+        self._worker.stop()
         self.close()
 
     def reset(self) -> None:
@@ -129,31 +116,16 @@ class InferenceEngine:
             self._session = None
 
     def _warm_up(self) -> None:
-        """Have the synthesiser remember what will often be said, so that the first answers come as soon as later ones.
+        """Prepare what will often be said, so that the first answers come as soon as later ones."""
+        phrases = getattr(self._model, "phrases", ())
+        synthesise_ahead(self._synthesiser, phrases, lambda: self._worker.is_stopping)
 
-        Thread: its own, which ends by itself.
-        """
-        for clause in (one for text in getattr(self._model, "phrases", ()) for one in split_clauses(text)):
-            if self._is_stopping:
-                return
-            try:
-                self._synthesiser.synthesise(clause)
-            except TmlError:  # it will be told when it is needed
-                return
-
-    def _run(self, publish: Callable[[TurnRecords], None]) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._is_stopping)
-                if self._is_stopping:
-                    return
-                window = self._waiting.popleft()
-                depth = len(self._waiting)
-            try:
-                publish(self.process(window, depth))
-            except Exception:
-                self.counters["publish_errors"] += 1
-                _log.exception("micro-turn %d could not be published; going on with the next", window.turn.index)
+    def _work(self, publish: Callable[[TurnRecords], None], window: ClosedWindow, depth: int) -> None:
+        try:
+            publish(self.process(window, depth))
+        except Exception:
+            self.counters["publish_errors"] += 1
+            _log.exception("micro-turn %d could not be published; going on with the next", window.turn.index)
 
     # ---------------------------------------------------------------------------------------------- one turn
 
@@ -169,7 +141,8 @@ class InferenceEngine:
         )
         images = window.images if queue_depth < engine.drop_frames_depth else ()
         self.counters["overload_dropped_images"] += len(window.images) - len(images)
-        turn = replace(window.turn, frames=self._decode(images))
+        frames = decode_images(images, self._backend, self.counters, "bad_images", "picture left out")
+        turn = replace(window.turn, frames=frames)
         session = self._session_for(window)
         turn = self._without_echo(self._with_cues(turn, session))
         try:
@@ -222,17 +195,6 @@ class InferenceEngine:
                 _log.error("the robot hears itself from now on: %s", err)
             self.counters["echo_failures"] += 1
             return turn
-
-    def _decode(self, images: tuple[StampedImage, ...]) -> tuple[Frame, ...]:
-        frames = []
-        for image in images:
-            try:
-                frames.append(Frame(image.stamp_ns, to_rgb(image, self._backend)))
-            except ImageFormatError as err:
-                if not self.counters["bad_images"]:
-                    _log.warning("picture left out, and every further one like it: %s", err)
-                self.counters["bad_images"] += 1
-        return tuple(frames)
 
     def _session_for(self, window: ClosedWindow) -> InteractionSession:
         if self._must_reset:

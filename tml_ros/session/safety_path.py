@@ -10,30 +10,30 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tml_ros.errors import ImageFormatError, TmlError
+from tml_ros.errors import TmlError
 from tml_ros.intents.allow_list import AllowList
-from tml_ros.media import to_rgb
 from tml_ros.records import (
     APART_UTTERANCES,
     MICRO_TURN_SAMPLES,
     SAMPLE_RATE_HZ,
-    Frame,
     MicroTurn,
     SpeechPiece,
     SpeechText,
-    StampedImage,
     TranscriptEvent,
 )
 from tml_ros.safety.config import SafetyConfig
 from tml_ros.safety.monitor import SafetyMonitor, SafetyOutput
 from tml_ros.session.names import name_in
+from tml_ros.session.pictures import decode_images
 from tml_ros.session.proposals import Proposals
-from tml_ros.speech.synthesis import Synthesiser, split_clauses
+from tml_ros.session.worker import Worker
+from tml_ros.speech.synthesis import Synthesiser, split_clauses, synthesise_ahead
 from tml_ros.windowing import ClosedWindow
 from tml_ros.wire import Published
 
@@ -74,30 +74,20 @@ class SafetyPath:
         self._play_until_ns = 0
         self._unsaid: list[TranscriptEvent] = []
         self._heard: deque[TranscriptEvent] = deque(maxlen=1000)
-        self._waiting: deque[ClosedWindow] = deque()
-        self._acknowledgements: deque[str] = deque()
-        self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
-        self._is_stopping = False
+        self._worker: Worker[ClosedWindow | str] = Worker("tml-safety", config.queue_windows)
         self._last: MicroTurn | None = None
 
     # ------------------------------------------------------------------------------------------------- live
 
     def start(self, publish: Callable[[Published], None]) -> None:
         """Begin to work on submitted windows in a thread of its own; ``publish`` is called from it."""
-        self._is_stopping = False
-        self._thread = threading.Thread(target=self._run, args=(publish,), name="tml-safety", daemon=True)
-        self._thread.start()
+        self._worker.start(partial(self._work, publish))
         threading.Thread(target=self._warm_up, name="tml-safety-warm-up", daemon=True).start()
 
     def submit(self, window: ClosedWindow) -> None:
         """Queue a window; returns at once."""
-        with self._changed:
-            if len(self._waiting) >= self._config.queue_windows:
-                self._waiting.popleft()
-                self.counters["safety_dropped_windows"] += 1
-            self._waiting.append(window)
-            self._changed.notify()
+        if self._worker.submit(window):
+            self.counters["safety_dropped_windows"] += 1
 
     def hear(self, records: Iterable[Published]) -> None:
         """Take in what the model understood; it counts from the next window on."""
@@ -106,45 +96,25 @@ class SafetyPath:
     def acknowledge(self, by: str = "") -> tuple[str, ...]:
         """Acknowledge the open alerts, at once; return the names of their rules."""
         open_rules = self._monitor.open_rules
-        with self._changed:
-            self._acknowledgements.append(by)
-            self._changed.notify()
+        self._worker.submit_urgent(by)
         return open_rules
 
     def stop(self) -> None:
         """Finish the window at work and leave the others."""
-        with self._changed:
-            self._is_stopping = True
-            self._changed.notify()
-        if self._thread is not None:
-            self._thread.join(timeout=10.0)
-            self._thread = None
-        self._waiting.clear()
+        self._worker.stop()
 
-    def _run(self, publish: Callable[[Published], None]) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._acknowledgements or self._is_stopping)
-                if self._is_stopping:
-                    return
-                by = self._acknowledgements.popleft() if self._acknowledgements else None
-                window = self._waiting.popleft() if by is None else None
-            try:
-                for record in self.process(window) if window is not None else self._take_note(by or ""):
-                    publish(record)
-            except Exception:
-                self.counters["safety_errors"] += 1
-                _log.exception("the watchers failed in a micro-turn; going on with the next")
+    def _work(self, publish: Callable[[Published], None], item: ClosedWindow | str, _behind: int) -> None:
+        """Run a window, or take note of who acknowledges."""
+        try:
+            for record in self._take_note(item) if isinstance(item, str) else self.process(item):
+                publish(record)
+        except Exception:
+            self.counters["safety_errors"] += 1
+            _log.exception("the watchers failed in a micro-turn; going on with the next")
 
     def _warm_up(self) -> None:
-        """Have the synthesiser remember what may be said, so that the first sound of an alert comes at once."""
-        for clause in (one for text in self._monitor.phrases for one in split_clauses(text)):
-            if self._is_stopping:
-                return
-            try:
-                self._synthesiser.synthesise(clause)
-            except TmlError:  # it will be told when it is needed
-                return
+        """Prepare what may be said, so that the first sound of an alert comes at once."""
+        synthesise_ahead(self._synthesiser, self._monitor.phrases, lambda: self._worker.is_stopping)
 
     # ---------------------------------------------------------------------------------------------- one turn
 
@@ -153,7 +123,8 @@ class SafetyPath:
         if not self._session_id:  # another one after every start, or a player would know the utterances already
             self._session_id = name_in("", f"safety/{window.turn.start_ns}")
             self._proposals = Proposals(self._session_id, self._allow_list)
-        turn = replace(window.turn, frames=tuple(self._decode(window.images)))
+        frames = decode_images(window.images, self._backend, self.counters, "safety_bad_images", "picture not watched")
+        turn = replace(window.turn, frames=frames)
         heard = [self._heard.popleft() for _ in range(len(self._heard))]
         output = self._monitor.step(turn, heard)
         self._last = turn
@@ -222,12 +193,3 @@ class SafetyPath:
                 _log.error("speech.synthesiser failed, an alert is not heard: %s; further ones are counted", err)
             self.counters["safety_synthesis_failures"] += 1
             return np.zeros(0, np.float32)
-
-    def _decode(self, images: Iterable[StampedImage]) -> Iterator[Frame]:
-        for image in images:
-            try:
-                yield Frame(image.stamp_ns, to_rgb(image, self._backend))
-            except ImageFormatError as err:
-                if not self.counters["safety_bad_images"]:
-                    _log.warning("picture not watched, and every further one like it: %s", err)
-                self.counters["safety_bad_images"] += 1

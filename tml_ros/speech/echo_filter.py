@@ -12,7 +12,6 @@ Source: Enzner and Vary, "Frequency-domain adaptive Kalman filter for acoustic e
 echo controller", 2014.
 """
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -76,7 +75,7 @@ class EchoFilter:
         self._lost: list[bool] = []
         self._lost_blocks = 0
         self._history = np.zeros(_HISTORY)  # of what was played
-        self._trusted: _Sound | None = None  # [P * 320] response that left little in the last window
+        self._trusted: _Spectrum | None = None  # [P, B] response that left little in the last window
 
     @property
     def lost(self) -> NDArray[np.bool_]:
@@ -100,7 +99,7 @@ class EchoFilter:
         left = self._run(heard, played)
         if not (self.near.any() or self.lost.any()):
             if self._knows_the_room:
-                self._trusted = self._response()
+                self._trusted = self._room
         elif (moved := self._after_a_skip(heard)) is not None:
             self._restore(before, moved)
             left = self._run(heard, played)
@@ -121,20 +120,18 @@ class EchoFilter:
         """Return the response moved so that it explains what was heard, [P * 320]; None when that does not help."""
         if self._trusted is None:
             return None
-        size, now = len(self._history) + len(self._trusted), len(self._history)
-        echo = np.fft.irfft(np.fft.rfft(self._history, size) * np.fft.rfft(self._trusted, size), size)
+        response = np.fft.irfft(self._trusted, 2 * BLOCK_SAMPLES, axis=1)[:, :BLOCK_SAMPLES].reshape(-1)
+        size, now = len(self._history) + len(response), len(self._history)
+        echo = np.fft.irfft(np.fft.rfft(self._history, size) * np.fft.rfft(response, size), size)
         for part in _PARTS:
             slip = _slip(heard[-part:].astype(np.float64), echo[now - part - _SLIPS : now + _SLIPS])
             if slip is not None:
-                return _moved(self._trusted, slip)
+                return _moved(response, slip)
         return None
 
-    def _response(self) -> _Sound:
-        return np.fft.irfft(self._room, 2 * BLOCK_SAMPLES, axis=1)[:, :BLOCK_SAMPLES].reshape(-1)
-
     def _state(self) -> dict[str, Any]:
-        """Return what a call changes, apart from what it reports."""
-        return copy.deepcopy({name: value for name, value in vars(self).items() if name not in _REPORTED})
+        """Return what a call changes, apart from what it reports; arrays are replaced, never written into."""
+        return {name: value for name, value in vars(self).items() if name not in _REPORTED}
 
     def _restore(self, state: dict[str, Any], response: _Sound) -> None:
         """Go back to a state, with another response of the room."""
@@ -142,7 +139,7 @@ class EchoFilter:
         parts = response.reshape(_PARTITIONS, BLOCK_SAMPLES)
         self._room = np.fft.rfft(parts, 2 * BLOCK_SAMPLES, axis=1)
         self._variance = np.minimum(_UNSURE * self._variance, _FIRST_VARIANCE)
-        self._trusted, self._lost_blocks = response, 0
+        self._trusted, self._lost_blocks = self._room, 0
 
     def _block(self, heard: NDArray[np.float64], played: NDArray[np.float32]) -> NDArray[np.float64]:
         self._played = np.concatenate([self._played[BLOCK_SAMPLES:], played])

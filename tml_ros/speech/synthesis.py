@@ -12,14 +12,14 @@ import re
 import threading
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tml_ros.errors import ConfigError, SynthesisError, nearest_name
+from tml_ros.errors import ConfigError, SynthesisError, TmlError, nearest_name
 from tml_ros.speech.piper import PiperSynthesiser
 from tml_ros.speech.programs import (
     check_speed,
@@ -43,6 +43,7 @@ __all__ = [
     "flite_voices",
     "split_clauses",
     "split_sentences",
+    "synthesise_ahead",
 ]
 
 ESPEAK_WORDS_PER_MINUTE = 175
@@ -258,6 +259,22 @@ def _check_voice(program: str, voice: str, known: tuple[str, ...]) -> None:
     if voice not in known:
         names = ", ".join(known[:12]) + (" ..." if len(known) > 12 else "")
         raise ConfigError(f"{program} has no voice {voice!r}, only {names}{nearest_name(voice, known)}")
+
+
+def synthesise_ahead(synthesiser: Synthesiser, texts: Iterable[str], is_over: Callable[[], bool]) -> None:
+    """Have a synthesiser that remembers sounds speak what will be said, so that it sounds at once when it is.
+
+    It ends early when ``is_over``, and when the synthesiser fails: that is told when it is needed.
+
+    Thread: one that may take its time.
+    """
+    for clause in (one for text in texts for one in split_clauses(text)):
+        if is_over():
+            return
+        try:
+            synthesiser.synthesise(clause)
+        except TmlError:
+            return
 
 
 # -------------------------------------------------------------------------------------------------------------- text

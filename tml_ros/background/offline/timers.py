@@ -7,6 +7,7 @@ import re
 
 from tml_ros.background.offline.amounts import say_duration, seconds
 from tml_ros.background.protocol import Result
+from tml_ros.intents.persons import as_other_person
 from tml_ros.records import TimerDraft
 
 __all__ = ["MAX_TIMER_S", "MIN_TIMER_S", "timer_result"]
@@ -33,15 +34,6 @@ _FORMS = tuple(
     )
 )
 _BARE_UNIT = re.compile(r"(?:second|minute|hour)")
-_OTHER_PERSON = {
-    "my": "your",
-    "me": "you",
-    "i": "you",
-    "i'm": "you are",
-    "mine": "yours",
-    "myself": "yourself",
-    "am": "are",
-}
 
 
 def timer_result(words: str) -> Result | None:
@@ -63,7 +55,7 @@ def _result(after_s: float, repeats: bool, what: str) -> Result:
     if not MIN_TIMER_S <= after_s <= MAX_TIMER_S:
         words = f"I can keep time from {say_duration(MIN_TIMER_S)} to {say_duration(MAX_TIMER_S)}."
         return Result(words, {"kind": "timer", "refused": [words]})
-    task = " ".join(_OTHER_PERSON.get(word, word) for word in what.split())
+    task = as_other_person(what.split())
     length = say_duration(after_s)
     timer = TimerDraft(f"Remember to {task}." if task else "Your time is up.", after_s, after_s if repeats else 0.0)
     when = f"every {length.removeprefix('1 ') if ' and ' not in length else length}" if repeats else f"in {length}"

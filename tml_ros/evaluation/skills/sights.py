@@ -132,8 +132,9 @@ def _films(material: Material) -> tuple[Film, ...]:
 
 
 def _watch(subject: Subject, shown: SightScene | Film, source: str) -> Seen:
-    truth = _first(shown.truth(10.0) if isinstance(shown, SightScene) else shown.truth())
-    reps = [event for event in shown.truth() if event.kind is SightKind.REPETITION]
+    events = shown.truth()
+    truth = _first(events)
+    reps = [event for event in events if event.kind is SightKind.REPETITION]
     turns = int(shown.duration_s / _TURN_S + 1e-6)
     noise = np.random.default_rng(turns).normal(0.0, _NOISE, turns * MICRO_TURN_SAMPLES).astype(np.float32)
     texts = {1: [TextInput(0, COUNT_REQUESTS[0].format(reps[0].what))]} if reps else {}
