@@ -72,6 +72,14 @@ def test_every_threshold_bounds_what_the_suite_observes(suites, name):
     assert {threshold.measure for threshold in suite.thresholds} <= observed | always
 
 
+def test_sense_of_time_is_asked_for_by_enough_items_of_which_a_third_is_spoken(suites):
+    items = suites["timespeak"].scenarios
+    assert len(items) >= 40
+    assert sum(one.tags["way"] == "spoken" for one in items) >= len(items) / 3
+    hits = [[wanted.kind for wanted in one.expectations if "time_accuracy" in wanted.hit] for one in items]
+    assert all(len(kinds) == 1 for kinds in hits)  # content and window of an item: both or nothing
+
+
 def test_suite_is_the_same_every_time_it_is_made(suites):
     assert load_suite(find_suite("time")) == suites["time"]
 

@@ -8,12 +8,10 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +19,7 @@ from rich.console import Console
 
 from tml_ros import __version__
 from tml_ros.bags import BagWriter
+from tml_ros.cli.processes import check, isolate, process
 from tml_ros.cli.timeline import Timeline
 from tml_ros.errors import TmlError
 from tml_ros.nodes import environment
@@ -43,7 +42,7 @@ _MARKER = ".tml_demo"
 def demo(options: argparse.Namespace) -> int:
     """Run the demonstration; 0 when the robot heard and answered, 1 otherwise."""
     environment.require_ros()
-    _isolate()
+    isolate()
     out = _prepare(options.out)
     scene = options.scene or find("config/scenes/demo.yaml")
     console = Console(stderr=options.json, highlight=False)
@@ -57,13 +56,6 @@ def demo(options: argparse.Namespace) -> int:
     facts = {"scene": scene.name, "version": __version__, "ROS": os.environ.get("ROS_DISTRO", "from PyPI wheels")}
     write_report(log, out / "report.html", title="tml_ros demonstration", facts=facts)
     return _conclude(log, out, console, as_json=options.json)
-
-
-def _isolate() -> None:
-    """Keep the demonstration's topics to this machine and away from a robot that may be running."""
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
-    environment.prepare()
 
 
 def _prepare(out: Path) -> Path:
@@ -82,22 +74,22 @@ def _run(options: argparse.Namespace, out: Path, log: RunLog, console: Console) 
     with ExitStack() as stack:
         writer = stack.enter_context(BagWriter(out / "recording"))
         timeline = stack.enter_context(Timeline(console))
-        node = stack.enter_context(_process(_node_command(options), out / "interaction.log"))
+        node = stack.enter_context(process(_node_command(options), out / "interaction.log"))
         watch = stack.enter_context(observe(log, writer, timeline.update))
         _wait_until_active(watch, node, out)
-        player = stack.enter_context(_process(_player_command(options, out), out / "player.log"))
+        player = stack.enter_context(process(_player_command(options, out), out / "player.log"))
         while player.poll() is None and node.poll() is None:
             watch.work(0.05)
         watch.work(_DRAIN_S)
-        _check(player, out / "player.log", "the player", wanted=(0,))
-        _check(node, out / "interaction.log", "the interaction node", wanted=(None,))
+        check(player, out / "player.log", "the player", wanted=(0,))
+        check(node, out / "interaction.log", "the interaction node", wanted=(None,))
         timeline.finish(log)
 
 
 def _wait_until_active(watch: "Watch", node: "subprocess.Popen[bytes]", out: Path) -> None:
     deadline = time.monotonic() + _START_TIMEOUT_S
     while not watch.is_watched:
-        _check(node, out / "interaction.log", "the interaction node", wanted=(None,))
+        check(node, out / "interaction.log", "the interaction node", wanted=(None,))
         if time.monotonic() > deadline:
             raise TmlError(
                 f"the interaction node is not active after {_START_TIMEOUT_S:.0f} s; see {out}/interaction.log"
@@ -115,41 +107,6 @@ def _node_command(options: argparse.Namespace) -> list[str]:
 def _player_command(options: argparse.Namespace, out: Path) -> list[str]:
     command = [sys.executable, "-m", "tml_ros.cli.main", "bag", "play", str(out / "scene"), "--json"]
     return [*command, "--rate", str(options.rate), "--wait-for", "20", "--subscribers", "2"]
-
-
-@contextmanager
-def _process(command: list[str], log: Path) -> "Iterator[subprocess.Popen[bytes]]":
-    """Run a command in a process group of its own, its output in a file, and end the whole group with the block."""
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            command,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            env=environment.child_environment(),
-            start_new_session=True,
-        )
-        try:
-            yield process
-        finally:
-            _end(process)
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    for how, patience_s in ((signal.SIGINT, 10.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
-        if process.poll() is not None:
-            return
-        os.killpg(process.pid, how)
-        try:
-            process.wait(patience_s)
-        except subprocess.TimeoutExpired:
-            continue
-
-
-def _check(process: "subprocess.Popen[bytes]", log: Path, name: str, wanted: tuple[int | None, ...]) -> None:
-    code = process.poll()
-    if code not in wanted:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise TmlError(f"{name} ended with {code}; the end of {log}:\n{tail}")
 
 
 def _conclude(log: RunLog, out: Path, console: Console, *, as_json: bool) -> int:

@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(commands)
     _add_golden(commands)
     _add_eval(commands)
+    _add_live(commands)
     _add_bag(commands)
     _add_checkpoint(commands)
     _add_bench(commands)
@@ -156,6 +157,20 @@ def _add_skill_options(evaluation: argparse.ArgumentParser) -> None:
     skills.add_argument("--split", default="dev", help="column split of labels.csv (default: dev)")
     skills.add_argument("--only", nargs="+", default=[], metavar="ITEM", help="items by name or number")
     skills.add_argument("--limit", type=int, metavar="N", help="at most N of each word, sentence and clip")
+
+
+def _add_live(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    live = commands.add_parser("live", help="run some scenarios through real nodes at the speed of life")
+    live.add_argument("suite", metavar="SUITE", help="name of a shipped suite, or a file")
+    live.add_argument("--items", type=int, default=5, metavar="N", help="how many, from all over it (default: 5)")
+    live.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these scenarios instead")
+    live.add_argument("--model", default="cascade", help="duplex model (default: cascade)")
+    live.add_argument("--params", type=Path, help="ROS parameter file for the interaction node")
+    live.add_argument("--data", type=Path, metavar="DIR", help="folder with recordings of people")
+    live.add_argument(
+        "--out", type=Path, default=Path("tml_live"), help="folder for the nodes' logs (default: tml_live)"
+    )
+    live.set_defaults(run=_run_live)
 
 
 def _add_bag_options(parser: argparse.ArgumentParser) -> None:
@@ -341,6 +356,12 @@ def _run_eval(options: argparse.Namespace) -> int:
     from tml_ros.cli.evaluate import evaluate
 
     return evaluate(options)
+
+
+def _run_live(options: argparse.Namespace) -> int:
+    from tml_ros.cli.live import live
+
+    return live(options)
 
 
 def _run_bag_make(options: argparse.Namespace) -> int:

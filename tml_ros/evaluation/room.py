@@ -1,10 +1,11 @@
-"""A room without a sound server: engine and player in a closed loop, as fast as the processor allows.
+"""A room without a sound server: a robot and its player in a closed loop, as fast as the processor allows.
 
 What the player plays comes back into the microphone through a room, together with what somebody says there; what the
 engine decides of a micro-turn reaches the player a fixed time after its end. So the next sound can depend on what the
 robot did, and the same sounds give the same answers. It knows no ROS, no devices and no verdicts.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,7 +30,7 @@ from tml_ros.session.engine import InferenceEngine
 from tml_ros.windowing import ClosedWindow, WindowReport
 from tml_ros.wire import Published
 
-__all__ = ["ClosedRoom", "RoomConfig", "RoomTurn", "room_response"]
+__all__ = ["ClosedRoom", "Room", "RoomConfig", "RoomTurn", "room_response"]
 
 Sound = NDArray[np.float32]
 _EPOCH_NS = 1_700_000_000_000_000_000
@@ -82,28 +83,21 @@ def room_response(config: RoomConfig) -> Sound:
     return np.concatenate([np.zeros(round(config.echo_delay_s * SAMPLE_RATE_HZ)), gain * tail]).astype(np.float32)
 
 
-class ClosedRoom:
-    """An engine with its player in a room; ``step`` moves both on by 200 ms.
+class Room(ABC):
+    """A robot with its player in a room; ``step`` moves both on by 200 ms. Where the robot works is for subclasses.
 
     Thread: one caller at a time.
     """
 
-    def __init__(
-        self,
-        engine: InferenceEngine,
-        clock: ManualClock,
-        config: RoomConfig = RoomConfig(),
-        mixer: MixerConfig | None = None,
-    ) -> None:
-        """Take an engine that ``build`` made with this clock.
+    def __init__(self, config: RoomConfig, mixer: MixerConfig | None = None, epoch_ns: int = _EPOCH_NS) -> None:
+        """Prepare. epoch_ns: time of the room's clock at its beginning.
 
         Raises:
             ConfigError: react_s is not within a micro-turn.
         """
         if not 0.0 <= config.react_s < 0.2:
             raise ConfigError(f"react_s must lie in [0, 0.2), got {config.react_s}; later effects are not simulated")
-        self._engine = engine
-        self._clock = clock
+        self._epoch_ns = epoch_ns
         self._config = config
         self._mixer = Mixer(mixer)
         self._response = room_response(config)
@@ -117,7 +111,7 @@ class ClosedRoom:
     @property
     def now_ns(self) -> int:
         """Time of the room's clock at the start of the next micro-turn."""
-        return _EPOCH_NS + self._turns * MICRO_TURN_NS
+        return self._epoch_ns + self._turns * MICRO_TURN_NS
 
     @property
     def now_s(self) -> float:
@@ -151,14 +145,12 @@ class ClosedRoom:
             playback=self._playback,
         )
         self._turns += 1
-        self._clock.set_ns(turn.end_ns)
         self._pending = self._work(turn, images)
         return RoomTurn(start_s, microphone, played, self._pending, tuple(self._reports))
 
+    @abstractmethod
     def _work(self, turn: MicroTurn, images: Sequence[StampedImage]) -> tuple[Published, ...]:
-        """Let the engine work on what the devices gave in a micro-turn; return what it publishes by then."""
-        report = WindowReport(0, 0, len(images), 0, 0.0, {})
-        return self._engine.process(ClosedWindow(0, turn, tuple(images), report)).records
+        """Let the robot work on what the devices gave in a micro-turn; return what it publishes by then."""
 
     def _play(self, start_ns: int) -> Sound:
         """Play 200 ms; what was published of the micro-turn before takes effect on the way."""
@@ -192,3 +184,31 @@ class ClosedRoom:
             heard = heard + echo[: len(played)]
             self._tail = echo[len(played) :].astype(np.float32)
         return np.clip(heard, -1.0, 1.0).astype(np.float32)
+
+
+class ClosedRoom(Room):
+    """An engine with its player in a room.
+
+    Thread: one caller at a time.
+    """
+
+    def __init__(
+        self,
+        engine: InferenceEngine,
+        clock: ManualClock,
+        config: RoomConfig = RoomConfig(),
+        mixer: MixerConfig | None = None,
+    ) -> None:
+        """Take an engine that ``build`` made with this clock.
+
+        Raises:
+            ConfigError: react_s is not within a micro-turn.
+        """
+        super().__init__(config, mixer)
+        self._engine = engine
+        self._clock = clock
+
+    def _work(self, turn: MicroTurn, images: Sequence[StampedImage]) -> tuple[Published, ...]:
+        self._clock.set_ns(turn.end_ns)
+        report = WindowReport(0, 0, len(images), 0, 0.0, {})
+        return self._engine.process(ClosedWindow(0, turn, tuple(images), report)).records

@@ -69,6 +69,7 @@ class FaultyRoom(ClosedRoom):
         self._first_chunk = 0
 
     def _work(self, turn: MicroTurn, images: Sequence[StampedImage]) -> tuple[Published, ...]:
+        self._clock.set_ns(turn.end_ns)
         start_s = self.now_s - _TURN_S
         self._engine.is_muted = self._is_on("mute", start_s)
         if any(one.kind == "restart" and start_s <= one.at_s < self.now_s for one in self._faults):
