@@ -45,7 +45,7 @@ AUDIO_LIMIT_S = $(shell awk 'BEGIN { print int(150 + 20 * $(TRIALS) + 80 * $(MIN
 AUDIO_RESULTS := .venv/test-audio-results.xml
 
 test-audio: export SOUND_SERVER := 1
-test-audio: setup ## Talk over a robot, through a sound server; TRIALS=30 MINUTES=3 HOURS=0.5 for the whole measurement
+test-audio: setup ## Talk over a robot, through a sound server; TRIALS=30 MINUTES=3 HOURS=0.5: all of it; KEEP=DIR: the sound
 	$(IN_VENV) TRIALS=$(TRIALS) MINUTES=$(MINUTES) HOURS=$(HOURS) timeout --signal=INT --kill-after=20 $(AUDIO_LIMIT_S) \
 		.venv/bin/python -m pytest -s --timeout=$(AUDIO_LIMIT_S) --junit-xml=$(AUDIO_RESULTS) test/audio $(ARGS)
 	@.venv/bin/python .ci/executed.py $(AUDIO_RESULTS)

@@ -6,7 +6,10 @@ of its speech, and on until the time is up. Every figure is read from the record
 
 import contextlib
 import itertools
+import json
+import os
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -46,10 +49,35 @@ def talk(server, graph, audio, amount, request):
             robot.talk()
             graph.spin(1.0)
         told.recording = robot.room.end()
+        if os.environ.get("KEEP"):
+            _keep(Path(os.environ["KEEP"]), told)
         control = robot.received["speech/control"]
         flushes_s = [at_s for at_s, message in control if message.command == SpeechControl.FLUSH]
         told.outcomes = trials.judge(told.events, told.recording, robot.room.begun, flushes_s, told.measure)
         yield told
+
+
+def _keep(folder: Path, talk) -> None:
+    """Write both sides as one sound of two channels, and what was published, for a look afterwards (KEEP=folder)."""
+    import soundfile
+
+    folder.mkdir(parents=True, exist_ok=True)
+    recording, received = talk.recording, talk.robot.received
+    loudspeaker = np.roll(recording.loudspeaker, -recording.shift)
+    size = min(len(loudspeaker), len(recording.microphone))
+    soundfile.write(folder / "talk.flac", np.stack([recording.microphone[:size], loudspeaker[:size]], 1), RATE_HZ)
+    told = [
+        (at_s - recording.microphone_s, topic, {name: str(getattr(message, name)) for name in names})
+        for topic, names in (
+            ("speech/control", ("command",)),
+            ("transcript", ("speaker", "final", "text")),
+            ("action_intent", ("intent",)),
+        )
+        for at_s, message in received[topic]
+    ]
+    (folder / "events.jsonl").write_text(
+        "".join(json.dumps(event) + "\n" for event in sorted(told, key=lambda e: e[0]))
+    )
 
 
 def _alone(robot, seconds: float) -> tuple[float, float, int]:

@@ -217,6 +217,18 @@ def test_own_voice_is_no_person_when_the_reference_says_so(run, say):
     assert run(echo, playing=playing).finals  # without the reference it would have been heard
 
 
+@pytest.mark.parametrize(("words", "is_heard"), [("turn left", False), ("yes", True), ("stop", True)])
+def test_words_over_the_robot_are_its_own_when_nobody_is_likely_to_have_said_them(cascade, run, say, words, is_heard):
+    deaf = copy.copy(cascade)
+    deaf._overlap = SimpleNamespace(probability=lambda sound: 0.1)
+    result = run(say(words, before_s=1.0), playing=range(0, 40), model=deaf)
+    assert bool(result.finals) is is_heard
+    assert result.counters.get("own_words", 0) == (not is_heard)
+    if not is_heard:
+        assert result.intents == []
+        assert run(say(words, before_s=1.0), model=deaf).intents  # the robot is silent, so it is somebody else
+
+
 def test_person_is_heard_over_an_echo_when_they_are_louder():
     rng = np.random.default_rng(0)
     robot, person = rng.normal(0, 0.1, 6400).astype(np.float32), rng.normal(0, 0.1, 3200).astype(np.float32)

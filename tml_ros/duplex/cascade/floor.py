@@ -114,6 +114,11 @@ class OverlapJudge:
             return event is None
         return self._probability(event) < (self._config.overlap_later if wanted is None else wanted)
 
+    def is_unlikely(self) -> bool:
+        """Tell, once a sound over the robot's speech is over, that nobody made it: most likely its own voice."""
+        is_followed = self._onset is not None or self._past is not None
+        return is_followed and self.was_false(self._config.overlap_command)
+
     def forget(self) -> None:
         """Drop the sound that is followed: it has had its effect."""
         self._onset = self._past = None

@@ -42,6 +42,7 @@ __all__ = ["CascadeModel"]
 # Sound that the recogniser gets in one step: an onset's pre-roll is spread over three steps; all of it at once takes
 # twice the time of a usual step.
 _MOST_SAMPLES = 4_800
+_STOP = "__intent_stop_activity__"
 _PAUSE_MS = 200  # silence inside a segment from which the person is said to pause
 _SETTLE_NS = 1_000_000_000  # after this long without speech, whatever stopped the robot was no speech
 _TURN_GAP_MS = 2_000  # silence after which talking on is a new turn
@@ -214,6 +215,9 @@ class _CascadeStream:
         self._is_recognizing = False
         self._segment.close()
         self._turn_end.reset()
+        if self._is_own(heard):
+            self._counters["own_words"] += 1
+            return [], Reaction(), True
         reaction = self._policy.on_speech(heard, turn, self._time_ns(end))
         if reaction.is_empty:
             self._talked_ms += (end - start) * 1000 // SAMPLE_RATE_HZ
@@ -221,6 +225,11 @@ class _CascadeStream:
             self._talked_ms = 0
             self._judge.note_addressed(start, end)
         return self._final(heard, start, end), reaction, True
+
+    def _is_own(self, heard: Heard) -> bool:
+        """Tell whether words over the robot's speech are most likely its own; "stop" and a "yeah" never are."""
+        stops = heard.meaning is not None and heard.meaning.intent == _STOP
+        return not (self._has_yielded or stops or is_backchannel(heard.text)) and self._judge.is_unlikely()
 
     def _feed(self, most: int) -> None:
         """Give the recogniser at most that many samples of what it has not heard."""
@@ -284,7 +293,7 @@ class _CascadeStream:
 
     def _floor(self, reaction: Reaction, turn: MicroTurn, *, is_playing: bool, is_told: bool) -> Floor:
         speaks = is_playing and not self._has_yielded
-        is_stopped = any(draft.intent == "__intent_stop_activity__" for draft in reaction.intents)
+        is_stopped = any(draft.intent == _STOP for draft in reaction.intents)
         is_urgent = is_stopped or reaction.alerts or reaction.reminds
         if speaks and (is_told or is_urgent):  # it goes before what was being said
             self._has_yielded, self._yielded_id = True, _spoken_id(turn)
