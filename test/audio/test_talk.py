@@ -6,7 +6,6 @@ of its speech, and on until the time is up. Every figure is read from the record
 
 import contextlib
 import itertools
-import json
 import os
 import time
 from pathlib import Path
@@ -58,26 +57,22 @@ def talk(server, graph, audio, amount, request):
 
 
 def _keep(folder: Path, talk) -> None:
-    """Write both sides as one sound of two channels, and what was published, for a look afterwards (KEEP=folder)."""
+    """Write both sides of the room as one sound, and all that was published as a bag for `tml replay` (KEEP=folder)."""
     import soundfile
+    from rclpy.serialization import serialize_message
+
+    from tml_ros.bags.writer import BagWriter
 
     folder.mkdir(parents=True, exist_ok=True)
-    recording, received = talk.recording, talk.robot.received
+    recording = talk.recording
     loudspeaker = np.roll(recording.loudspeaker, -recording.shift)
     size = min(len(loudspeaker), len(recording.microphone))
-    soundfile.write(folder / "talk.flac", np.stack([recording.microphone[:size], loudspeaker[:size]], 1), RATE_HZ)
-    told = [
-        (at_s - recording.microphone_s, topic, {name: str(getattr(message, name)) for name in names})
-        for topic, names in (
-            ("speech/control", ("command",)),
-            ("transcript", ("speaker", "final", "text")),
-            ("action_intent", ("intent",)),
-        )
-        for at_s, message in received[topic]
-    ]
-    (folder / "events.jsonl").write_text(
-        "".join(json.dumps(event) + "\n" for event in sorted(told, key=lambda e: e[0]))
-    )
+    soundfile.write(folder / "room.flac", np.stack([recording.microphone[:size], loudspeaker[:size]], 1), RATE_HZ)
+    everything = [(at_s, topic, m) for topic, received in talk.robot.received.items() for at_s, m in received]
+    with BagWriter(folder / "talk") as bag:
+        for at_s, topic, message in sorted(everything, key=lambda one: one[0]):
+            kind = f"{type(message).__module__.split('.')[0]}/msg/{type(message).__name__}"
+            bag.write_raw(f"/tml/{topic}", kind, serialize_message(message), round(at_s * 1e9))
 
 
 def _alone(robot, seconds: float) -> tuple[float, float, int]:

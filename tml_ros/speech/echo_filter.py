@@ -41,11 +41,12 @@ _PERHAPS_DB, _SURELY_DB = 13.0, 17.0
 _LOST, _FOUND = 1.5, 0.1
 _LOST_BLOCKS = 150
 _SLIPS = SAMPLE_RATE_HZ * 150 // 1000  # either way; PulseAudio makes 10 to 110 ms
-_LEAST_SLIP = 4  # what is less, the filter follows by itself
+_LEAST_SLIP = 0.3  # samples; what is less, the filter follows by itself
 _PARTS = (MICRO_TURN_SAMPLES, MICRO_TURN_SAMPLES // 2)  # the skip may have come in the middle of a window
 # Of what was heard with the echo that is expected then: 0.99 after a skip; with a person as loud as the echo 0.7.
-_SAME, _BETTER_SAME = 0.9, 0.05
-_UNSURE = 10.0  # by which the variance of a response that was moved grows: a skip is no whole number of samples
+_SAME = 0.9
+_LESS_LEFT = 0.7  # of the power that this correlation leaves without a skip
+_UNSURE = 10.0  # by which the variance of a response that was moved grows
 _KEPT_ENERGY = 0.98  # of a response that is moved; the rest would fall off its ends
 
 _HISTORY = _PARTITIONS * BLOCK_SAMPLES + MICRO_TURN_SAMPLES + _SLIPS
@@ -208,7 +209,7 @@ class EchoFilter:
         self._variance = learnt + (1 - kept) * np.abs(self._room) ** 2 + 1e-9
 
 
-def _slip(heard: _Sound, echo: _Sound) -> int | None:
+def _slip(heard: _Sound, echo: _Sound) -> float | None:
     """Return by how many samples what was heard comes later than was expected; None when another lag is no better.
 
     Args:
@@ -222,17 +223,26 @@ def _slip(heard: _Sound, echo: _Sound) -> int | None:
     products = np.fft.irfft(np.fft.rfft(echo, size) * np.conj(np.fft.rfft(heard, size)), size)[: 2 * _SLIPS + 1]
     sums = np.concatenate([[0.0], np.cumsum(echo**2)])
     same = products / np.sqrt(power * (sums[len(heard) :] - sums[: 2 * _SLIPS + 1]) + 1e-9)
-    best = int(np.argmax(same))
+    best, most = _peak(same)
     slip = _SLIPS - best
-    is_found = same[best] >= _SAME and same[best] >= same[_SLIPS] + _BETTER_SAME and abs(slip) >= _LEAST_SLIP
+    is_found = most >= _SAME and 1 - most**2 <= _LESS_LEFT * (1 - same[_SLIPS] ** 2) and abs(slip) >= _LEAST_SLIP
     return slip if is_found else None
 
 
-def _moved(response: _Sound, slip: int) -> _Sound | None:
+def _peak(values: _Sound) -> tuple[float, float]:
+    """Return where a parabola through the largest value and its neighbours is highest, and how high, at most 1."""
+    at = int(np.argmax(values))
+    if not 0 < at < len(values) - 1:
+        return float(at), float(values[at])
+    before, here, after = values[at - 1 : at + 2]
+    bend = before - 2 * here + after
+    aside = 0.5 * (before - after) / bend if bend < 0 else 0.0
+    return at + float(aside), min(1.0, float(here - 0.25 * (before - after) * aside))
+
+
+def _moved(response: _Sound, slip: float) -> _Sound | None:
     """Return a response that comes later by so many samples; None when too much of it would fall off its ends."""
-    moved = np.zeros_like(response)
-    if slip > 0:
-        moved[slip:] = response[:-slip]
-    else:
-        moved[:slip] = response[-slip:]
+    size = 2 * len(response)
+    turns = np.exp(-2j * np.pi * slip * np.fft.rfftfreq(size))
+    moved = np.fft.irfft(np.fft.rfft(response, size) * turns, size)[: len(response)]
     return moved if np.sum(moved**2) >= _KEPT_ENERGY * np.sum(response**2) else None
