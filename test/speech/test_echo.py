@@ -159,6 +159,24 @@ def test_robot_does_not_hear_itself_when_the_loudspeaker_skips(robot, skipped_ms
     assert canceller._filter.erle_db > 25.0
 
 
+@pytest.mark.parametrize("after", [1_000, 2_500, 4_000, 9_000])
+def test_robot_does_not_hear_itself_when_one_skip_follows_another(robot, after):
+    long, at = np.tile(robot, 3), 15 * RATE + 5_000
+    left, canceller = cancel(echo_of(skipping(skipping(long, at, 13), at + after, 44)), long)
+    speech = np.array(SileroVad().open().push(left)) >= 0.3
+    assert np.sum(speech[at // 512 : (at + 3 * RATE) // 512]) <= 3
+    assert canceller._filter.erle_db > 25.0
+
+
+def test_robot_does_not_hear_itself_when_its_windows_follow_a_clock_that_wanders(robot):
+    long = np.tile(robot, 3)
+    long[np.arange(len(long)) // RATE % 2 == 1] = 0.0  # nothing can be learnt in its pauses
+    heard = echo_of(long)
+    follows = np.maximum(0, np.arange(len(heard)) - 20 * RATE) // 4_000  # a sample left out every quarter of a second
+    near = near_of(heard[np.minimum(np.arange(len(heard)) + follows, len(heard) - 1)], long)
+    assert np.sum(near[20 * RATE // BLOCK_SAMPLES :] > 0.3) <= 4
+
+
 def test_person_is_kept_when_the_loudspeaker_skipped_a_second_before(robot, person):
     long, at = np.tile(robot, 3), 15 * RATE + 5_000
     heard = echo_of(skipping(long, at, 77))

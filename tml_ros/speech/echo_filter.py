@@ -46,10 +46,15 @@ _PARTS = (MICRO_TURN_SAMPLES, MICRO_TURN_SAMPLES // 2)  # the skip may have come
 # Of what was heard with the echo that is expected then: 0.99 after a skip; with a person as loud as the echo 0.7.
 _SAME = 0.9
 _LESS_LEFT = 0.7  # of the power that this correlation leaves without a skip
+# In the middle of a skip it is the most like it at another time, and not at all where it was expected. With a person
+# louder than the echo it is 0.5 at most at any other time.
+_ALIKE, _UNLIKE = 0.65, 0.5
+_MOST_MISSING = 15  # windows; then the room is another
 _UNSURE = 10.0  # by which the variance of a response that was moved grows
 _KEPT_ENERGY = 0.98  # of a response that is moved; the rest would fall off its ends
 
 _HISTORY = _PARTITIONS * BLOCK_SAMPLES + MICRO_TURN_SAMPLES + _SLIPS
+_LEARNT = ("_room", "_variance", "_noise", "_erle_db", "_echo_blocks", "_lost_blocks")
 _REPORTED = ("_near", "_lost", "_history", "_trusted")
 
 _Sound = NDArray[np.float64]
@@ -75,6 +80,7 @@ class EchoFilter:
         self._near: list[float] = []
         self._lost: list[bool] = []
         self._lost_blocks = 0
+        self._missing = 0  # windows in a row
         self._history = np.zeros(_HISTORY)  # of what was played
         self._trusted: _Spectrum | None = None  # [P, B] response that left little in the last window
 
@@ -98,13 +104,11 @@ class EchoFilter:
         self._history = np.concatenate([self._history[len(played) :], played])[-_HISTORY:]
         before = self._state()
         left = self._run(heard, played)
-        if not (self.near.any() or self.lost.any()):
-            if self._knows_the_room:
-                self._trusted = self._room
-        elif (moved := self._after_a_skip(heard)) is not None:
-            self._restore(before, moved)
-            left = self._run(heard, played)
-            self._near, self._lost = [0.0] * len(self._near), [True] * len(self._lost)
+        if self.near.any() or self.lost.any():
+            return left if self._trusted is None else self._check_for_a_skip(self._trusted, heard, played, before, left)
+        self._missing = 0
+        if self._knows_the_room:
+            self._trusted = self._room
         return left
 
     def _run(self, heard: NDArray[np.float32], played: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -117,18 +121,35 @@ class EchoFilter:
 
     # --------------------------------------------------------------------------------------------- after a skip
 
-    def _after_a_skip(self, heard: NDArray[np.float32]) -> _Sound | None:
-        """Return the response moved so that it explains what was heard, [P * 320]; None when that does not help."""
-        if self._trusted is None:
-            return None
-        response = np.fft.irfft(self._trusted, 2 * BLOCK_SAMPLES, axis=1)[:, :BLOCK_SAMPLES].reshape(-1)
+    def _check_for_a_skip(
+        self,
+        trusted: _Spectrum,
+        heard: NDArray[np.float32],
+        played: NDArray[np.float32],
+        before: dict[str, Any],
+        left: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """Return what is left with the response moved, where that explains what was heard; otherwise ``left``.
+
+        A window in which the echo came at another time, or did not come where it was expected, is silent.
+        """
+        response = np.fft.irfft(trusted, 2 * BLOCK_SAMPLES, axis=1)[:, :BLOCK_SAMPLES].reshape(-1)
         size, now = len(self._history) + len(response), len(self._history)
         echo = np.fft.irfft(np.fft.rfft(self._history, size) * np.fft.rfft(response, size), size)
-        for part in _PARTS:
-            slip = _slip(heard[-part:].astype(np.float64), echo[now - part - _SLIPS : now + _SLIPS])
-            if slip is not None:
-                return _moved(response, slip)
-        return None
+        parts = [(heard[-part:].astype(np.float64), echo[now - part - _SLIPS : now + _SLIPS]) for part in _PARTS]
+        found = [_alike(*part) for part in parts]
+        slip = next((_SLIPS - best for best, most, usual in found if _is_slip(best, most, usual)), None)
+        moved = None if slip is None else _moved(response, slip)
+        if moved is not None:
+            self._restore(before, moved)
+            left = self._run(heard, played)
+        elif self._missing < _MOST_MISSING and any(most >= _ALIKE and usual < _UNLIKE for _, most, usual in found):
+            vars(self).update({name: before[name] for name in _LEARNT})  # nothing is to be learnt from this
+            self._missing += 1
+        else:
+            return left
+        self._near, self._lost = [0.0] * len(self._near), [True] * len(self._lost)
+        return left
 
     def _state(self) -> dict[str, Any]:
         """Return what a call changes, apart from what it reports; arrays are replaced, never written into."""
@@ -209,8 +230,8 @@ class EchoFilter:
         self._variance = learnt + (1 - kept) * np.abs(self._room) ** 2 + 1e-9
 
 
-def _slip(heard: _Sound, echo: _Sound) -> float | None:
-    """Return by how many samples what was heard comes later than was expected; None when another lag is no better.
+def _alike(heard: _Sound, echo: _Sound) -> tuple[float, float, float]:
+    """Return where what was heard is most like what was expected, its correlation there, and that without a skip.
 
     Args:
         heard: [N].
@@ -218,15 +239,17 @@ def _slip(heard: _Sound, echo: _Sound) -> float | None:
     """
     power = float(np.sum(heard**2))
     if power < _AUDIBLE * len(heard):
-        return None
+        return float(_SLIPS), 0.0, 0.0
     size = len(echo) + len(heard)
     products = np.fft.irfft(np.fft.rfft(echo, size) * np.conj(np.fft.rfft(heard, size)), size)[: 2 * _SLIPS + 1]
     sums = np.concatenate([[0.0], np.cumsum(echo**2)])
     same = products / np.sqrt(power * (sums[len(heard) :] - sums[: 2 * _SLIPS + 1]) + 1e-9)
-    best, most = _peak(same)
-    slip = _SLIPS - best
-    is_found = most >= _SAME and 1 - most**2 <= _LESS_LEFT * (1 - same[_SLIPS] ** 2) and abs(slip) >= _LEAST_SLIP
-    return slip if is_found else None
+    return (*_peak(same), float(same[_SLIPS]))
+
+
+def _is_slip(best: float, most: float, usual: float) -> bool:
+    """Tell whether a skip explains what was heard. best, most, usual: as of ``_alike``."""
+    return most >= _SAME and 1 - most**2 <= _LESS_LEFT * (1 - usual**2) and abs(_SLIPS - best) >= _LEAST_SLIP
 
 
 def _peak(values: _Sound) -> tuple[float, float]:
