@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     _add_zone(commands)
     _add_report(commands)
+    _add_timers(commands)
     _add_label(commands)
     _add_train(commands)
     models = commands.add_parser("models", help="list the duplex and background models that can be used")
@@ -264,6 +265,35 @@ def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     native.add_argument("--skip-naive", action="store_true", help="do not compare with running the whole context anew")
     native.add_argument("--json", action="store_true", help="print JSON only")
     native.set_defaults(run=_run_bench_native)
+    _add_bench_safety(bench)
+
+
+def _add_bench_safety(bench: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    safety = bench.add_parser("safety", help="time alerts through real nodes, from the evidence to topic and sound")
+    safety.add_argument("--tours", type=int, default=8, metavar="N", help="each kind of evidence N times (default: 8)")
+    safety.add_argument(
+        "--blocks",
+        nargs="+",
+        choices=("plain", "stalled", "hanging"),
+        default=["plain", "stalled", "hanging"],
+        metavar="BLOCK",
+        help="what the graph has to bear, in turn: plain, stalled (the model, for 5 s at a time), hanging (the "
+        "background model) (default: all)",
+    )
+    safety.add_argument("--kinds", type=int, metavar="N", help="only the first N kinds of evidence")
+    safety.add_argument("--fps", type=float, default=10.0, help="pictures a second (default: 10)")
+    safety.add_argument("--model", default="cascade", help="duplex model (default: cascade)")
+    safety.add_argument("--busy", action="store_true", help="the stalled model computes in Python, rather than sleeps")
+    safety.add_argument("--player", action="store_true", help="start speech_player and measure what it really plays")
+    safety.add_argument(
+        "--minutes", type=float, default=0.0, metavar="M", help="instead: a shift with one recorded incident a minute"
+    )
+    safety.add_argument("--quota-mb", type=float, default=2000.0, help="room for its incidents (default: 2000)")
+    safety.add_argument(
+        "--out", type=Path, default=Path("tml_bench"), help="folder for logs and incidents (default: tml_bench)"
+    )
+    safety.add_argument("--json", action="store_true", help="print JSON only")
+    safety.set_defaults(run=_run_bench_safety)
 
 
 def _add_zone(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -295,6 +325,33 @@ def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     report.add_argument("--out", type=Path, help="file (default: BAG.html beside the bag)")
     report.add_argument("--json", action="store_true", help="print JSON only")
     report.set_defaults(run=_run_report)
+
+
+def _add_timers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    timers = commands.add_parser("timers", help="timers and timed processes of a running robot")
+    timers.add_argument("--namespace", default="tml", help="of the robot's nodes (default: tml)")
+    timers.add_argument("--json", action="store_true", help="print JSON only")
+    actions = timers.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="what waits and what runs")
+    one = actions.add_parser("set", help="set a timer or a reminder")
+    one.add_argument("name", nargs="?", default="", help="what it is about, such as stir (default: a plain timer)")
+    one.add_argument("--after", required=True, metavar="TIME", help="seconds, or words such as '4 min'")
+    one.add_argument("--every", action="store_true", help="again and again")
+    one.add_argument("--say", default="", metavar="TEXT", help="(default: 'Remember to NAME.')")
+    cancel = actions.add_parser("cancel", help="cancel timers and reminders")
+    cancel.add_argument("name", nargs="?", default="", help="(default: all)")
+    for action, text in (
+        ("start", "time a process"),
+        ("stop", "it is done"),
+        ("watch", "raise an advisory alert when"),
+    ):
+        process = actions.add_parser(action, help=text if action != "watch" else f"{text} it takes too long")
+        process.add_argument(
+            "name", nargs="?", default="", help="such as incubation (default: a stopwatch, the newest)"
+        )
+        if action == "watch":
+            process.add_argument("--longer-than", metavar="TIME", help="(default: than the last one took)")
+    timers.set_defaults(run=_run_timers)
 
 
 def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -407,6 +464,12 @@ def _run_bench_native(options: argparse.Namespace) -> int:
     return bench_native(options)
 
 
+def _run_bench_safety(options: argparse.Namespace) -> int:
+    from tml_ros.cli.bench_safety import bench_safety
+
+    return bench_safety(options)
+
+
 def _run_zone(options: argparse.Namespace) -> int:
     from tml_ros.cli.zone import draw_zone
 
@@ -417,6 +480,12 @@ def _run_report(options: argparse.Namespace) -> int:
     from tml_ros.cli.report import report
 
     return report(options)
+
+
+def _run_timers(options: argparse.Namespace) -> int:
+    from tml_ros.cli.timers import timers
+
+    return timers(options)
 
 
 def _run_train(options: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ from tml_ros.errors import TmlError
 from tml_ros.evaluation.room import Room, RoomConfig
 from tml_ros.nodes.messages import fill, message_type
 from tml_ros.nodes.qos import OUTPUT_QOS, input_profile
+from tml_ros.nodes.sensor_messages import header_tree, image_tree, sound_tree
 from tml_ros.nodes.spinning import make_executor, spin_until
 from tml_ros.records import SAMPLE_RATE_HZ, MicroTurn, StampedImage
 
@@ -110,24 +111,16 @@ class LiveRoom(Room):
                 self._send("text/in", {"data": text.text})
         for image in images:
             if start_ns <= image.stamp_ns < end_ns:
-                self._send("image", _image(image))
+                self._send("image", image_tree(image))
         for report in self._reports:
             if start_ns < report.stamp_ns <= end_ns or (start_ns == turn.start_ns and report.stamp_ns <= start_ns):
                 fields = {"utterance_id": report.utterance_id, "state": int(report.state)}
                 played = {"samples_played": report.samples_played}
-                self._send("playback", {"header": _header(report.stamp_ns), **fields, **played})
+                self._send("playback", {"header": header_tree(report.stamp_ns), **fields, **played})
 
     def _send_sound(self, topic: str, stream: str, turn: MicroTurn, number: int, samples: NDArray[np.float32]) -> None:
-        tree = {
-            "header": _header(turn.start_ns + number * _CHUNK_NS),
-            "stream_id": stream,
-            "first_sample": turn.index * len(turn.audio) + number * _CHUNK,
-            "sample_rate": SAMPLE_RATE_HZ,
-            "channels": 1,
-            "encoding": "F32LE",
-            "data": samples.astype("<f4").tobytes(),
-        }
-        self._send(topic, tree)
+        stamp_ns, first = turn.start_ns + number * _CHUNK_NS, turn.index * len(turn.audio) + number * _CHUNK
+        self._send(topic, sound_tree(stamp_ns, stream, first, samples))
 
     def _send(self, topic: str, tree: dict[str, Any]) -> None:
         self._publishers[topic].publish(fill(message_type(wire.INPUT_TYPES[topic])(), tree))
@@ -138,18 +131,3 @@ class LiveRoom(Room):
 
     def _spin(self, seconds: float) -> None:
         spin_until(self._executor, Future(executor=self._executor), seconds)
-
-
-def _header(stamp_ns: int) -> dict[str, Any]:
-    return {"stamp": {"sec": stamp_ns // 1_000_000_000, "nanosec": stamp_ns % 1_000_000_000}}
-
-
-def _image(image: StampedImage) -> dict[str, Any]:
-    return {
-        "header": _header(image.stamp_ns),
-        "width": image.width,
-        "height": image.height,
-        "encoding": image.encoding,
-        "step": image.step,
-        "data": bytes(image.data),
-    }
