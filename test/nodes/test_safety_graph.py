@@ -15,7 +15,7 @@ from tml_interfaces.msg import AudioChunk, MicroTurnMetrics, SafetyAlert, Speech
 from tml_interfaces.srv import ListTimes, SetTimer, TimeProcess
 from tml_ros.nodes.messages import fill
 from tml_ros.nodes.qos import OUTPUT_QOS
-from tml_ros.nodes.sensor_messages import sound_tree
+from tml_ros.nodes.sensors import sound_tree
 
 LAB = """
 version: 1

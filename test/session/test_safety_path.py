@@ -262,7 +262,9 @@ def test_process_that_takes_too_long_is_told_aloud_when_the_model_stalls(lab):
         assembly.submit(window(index, QUIET))
         time.sleep(0.02)  # the model opens its session
     assert out.wait(lambda: "wash takes longer" in out.said(), 1.4)
-    assert out.states("process_overdue") == ["RAISED"]
+    service.time_process(ProcessCommand.STOP, "wash")
+    assembly.submit(window(8, QUIET))
+    assert out.wait(lambda: out.states("process_overdue") == ["RAISED", "CLEARED"], 1.0)
     assembly.stop()
 
 

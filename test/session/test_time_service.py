@@ -112,8 +112,8 @@ def test_nothing_waits_for_the_others_when_they_hold_the_clock(service, keeper, 
     thread = threading.Thread(target=hold)
     thread.start()
     is_held.wait(10.0)
-    assert keeper.overdue_meanwhile(clock()) == []
+    assert keeper.news(clock()) == []
     is_done.set()
     thread.join()
-    assert [one.rule for one in keeper.overdue_meanwhile(clock())] == ["process_overdue"]
-    assert keeper.overdue_meanwhile(clock()) == []
+    assert [one.rule for one in keeper.news(clock())] == ["process_overdue"]
+    assert keeper.news(clock()) == []

@@ -17,16 +17,13 @@ from typing import Any
 import numpy as np
 import rclpy
 from rclpy.node import Node
-from rclpy.task import Future
 
 from tml_ros import wire
-from tml_ros.errors import TmlError
 from tml_ros.evaluation.alert_stage import Segment
 from tml_ros.evaluation.shift_alerts import AlertEvent
-from tml_ros.nodes.messages import fill, message_type
+from tml_ros.nodes.messages import message_type
 from tml_ros.nodes.qos import OUTPUT_QOS, input_profile
-from tml_ros.nodes.sensor_messages import image_tree, sound_tree
-from tml_ros.nodes.spinning import make_executor, spin_until
+from tml_ros.nodes.sensors import Sensors, image_tree, sound_tree
 from tml_ros.records import MICRO_TURN_NS, SAMPLE_RATE_HZ, PlaybackReport, SafetyAlert, SpeechPiece, StampedImage
 
 __all__ = ["AlertRoom", "Notes", "Shown", "alert_room"]
@@ -35,7 +32,6 @@ _CHUNK = SAMPLE_RATE_HZ // 50
 _CHUNK_NS = 20_000_000
 _INPUTS = ("audio/in", "image", "text/in")
 _LISTENS = ("safety_alert", "speech", "micro_turn", "delegation")
-_PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +85,14 @@ class AlertRoom:
         """
         self.notes = Notes()
         self._fps = fps
-        self._executor = make_executor()
-        self._executor.add_node(node)
-        self._publishers = {
-            topic: node.create_publisher(
-                message_type(wire.INPUT_TYPES[topic]), topic, input_profile(topic, reliable=True)
-            )
-            for topic in _INPUTS
-        }
+        self._sensors = Sensors(node, _INPUTS)
         for topic in _LISTENS:
             take = functools.partial(self._take, topic)
             node.create_subscription(message_type(wire.OUTPUT_TYPES[topic]), topic, take, OUTPUT_QOS[topic])
         if has_player:
             kind = message_type(wire.INPUT_TYPES["playback"])
             node.create_subscription(kind, "playback", self._take_report, input_profile("playback", reliable=True))
-        self._wait_for_listeners()
+        self._sensors.wait_for_listeners()
         self._chunks = 0
         self._epoch_ns = time.time_ns()
         self._frame_ns = self._epoch_ns
@@ -130,21 +119,14 @@ class AlertRoom:
             self._wait_until(due_ns)
             height, width = rgb.shape[:2]
             image = StampedImage(due_ns, "rgb8", rgb.tobytes(), width, height, 3 * width)
-            self._send("image", image_tree(image))
+            self._sensors.send("image", image_tree(image))
         self._frame_ns = start_ns + round(len(segment.frames) / self._fps * 1e9)
 
     def type(self, text: str) -> None:
         """Type a line to the robot."""
-        self._send("text/in", {"data": text})
+        self._sensors.send("text/in", {"data": text})
 
     # ------------------------------------------------------------------------------------------------- inside
-
-    def _wait_for_listeners(self) -> None:
-        deadline = time.monotonic() + _PATIENCE_S
-        while any(not publisher.get_subscription_count() for publisher in self._publishers.values()):
-            if time.monotonic() > deadline:
-                raise TmlError(f"no interaction node listens after {_PATIENCE_S:.0f} s; see its log")
-            self._spin(0.05)
 
     def _take(self, topic: str, message: Any) -> None:
         now_ns = time.time_ns()
@@ -162,11 +144,13 @@ class AlertRoom:
         """Let time pass; send every chunk of sound when it is over."""
         while True:
             end_ns = self._epoch_ns + (self._chunks + 1) * _CHUNK_NS
-            self._pass(min(end_ns, stamp_ns))
+            self._sensors.wait_until(min(end_ns, stamp_ns))
             if end_ns > stamp_ns:
                 return
             start_ns = end_ns - _CHUNK_NS
-            self._send("audio/in", sound_tree(start_ns, "microphone", self._chunks * _CHUNK, self._heard(start_ns)))
+            self._sensors.send(
+                "audio/in", sound_tree(start_ns, "microphone", self._chunks * _CHUNK, self._heard(start_ns))
+            )
             self._chunks += 1
 
     def _heard(self, start_ns: int) -> "np.ndarray[Any, np.dtype[np.float32]]":
@@ -178,13 +162,3 @@ class AlertRoom:
         part = self._sound[1].sound[max(0, first) : max(0, first + _CHUNK)]
         chunk[max(0, -first) : max(0, -first) + len(part)] = part[:_CHUNK]
         return chunk
-
-    def _send(self, topic: str, tree: dict[str, Any]) -> None:
-        self._publishers[topic].publish(fill(message_type(wire.INPUT_TYPES[topic])(), tree))
-
-    def _pass(self, until_ns: int) -> None:
-        while (left_ns := until_ns - time.time_ns()) > 0:
-            self._spin(left_ns / 1e9)
-
-    def _spin(self, seconds: float) -> None:
-        spin_until(self._executor, Future(executor=self._executor), seconds)

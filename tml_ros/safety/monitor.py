@@ -102,6 +102,9 @@ class SafetyMonitor:
 
     def restore(self, kept: Kept) -> None:
         """Go on from what there was before a restart; told with the first turn. Of another place nothing is taken."""
+        names = {state.rule.name for state in self._rules} if kept.lab == self._lab.lab else set()
+        for rule in sorted(kept.alerts.keys() - names):
+            _log.warning("an alert of rule %r of %r was open, and is no rule here: it is forgotten", rule, kept.lab)
         if kept.lab == self._lab.lab:
             self._restored = kept
             self._facts |= {name: value for name, value in kept.facts.items() if name in self._facts}

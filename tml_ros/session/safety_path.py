@@ -1,7 +1,7 @@
 """The way of an alert: closed windows through the monitor to records, beside the model and never behind it.
 
 It has its own thread, decodes its own pictures, speaks for itself and checks intents against the allow-list, so that a
-model that stalls delays nothing; of a process that takes too long it tells where the model should have and has not.
+model that stalls delays nothing; of a process that takes too long it tells, too.
 Offline the same windows go through the same function, one by one. Live it watches on by the clock when no windows come,
 for sensors that are all silent are what somebody should know of. It knows neither ROS nor bags.
 """
@@ -16,18 +16,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tml_ros.errors import TmlError
 from tml_ros.intents.allow_list import AllowList
 from tml_ros.records import (
-    APART_UTTERANCES,
     MICRO_TURN_NS,
     MICRO_TURN_SAMPLES,
-    SAMPLE_RATE_HZ,
+    AlertState,
     MicroTurn,
     SpeechKind,
-    SpeechPiece,
     SpeechText,
     TextInput,
     TextSource,
@@ -36,28 +32,27 @@ from tml_ros.records import (
 from tml_ros.safety.config import SafetyConfig
 from tml_ros.safety.kept import Kept, write_kept
 from tml_ros.safety.monitor import ALERT_PRIORITY, SafetyMonitor, SafetyOutput
+from tml_ros.session.alert_voice import AlertVoice
 from tml_ros.session.names import name_in
 from tml_ros.session.pictures import decode_images
 from tml_ros.session.proposals import Proposals
+from tml_ros.session.silence import Silence
 from tml_ros.session.timekeeper import Timekeeper
 from tml_ros.session.worker import Worker
-from tml_ros.speech.synthesis import Synthesiser, split_clauses, synthesise_ahead
+from tml_ros.speech.synthesis import Synthesiser, synthesise_ahead
 from tml_ros.windowing import ClosedWindow
 from tml_ros.wire import Published
 
 __all__ = ["SafetyPath"]
 
 _LONGEST_NS = 60_000_000_000
-_PATIENCE_NS = 500_000_000
-_START_PATIENCE_NS = 5_000_000_000  # until drivers are found
-_STEADY_TURNS = 3
-_LONGEST_TICK_NS = 2_000_000_000  # more is a clock that was set
+_MOST_UNSPOKEN = 100
 _log = logging.getLogger(__name__)
 Tell = Callable[[SafetyOutput], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Silence:
+class _Silent:
     """No window has come for so long, by the clock. now_ns: the clock."""
 
     now_ns: int
@@ -94,7 +89,7 @@ class SafetyPath:
             timekeeper: what is timed.
             state_file: where open alerts are kept, None: nowhere.
         """
-        self.counters: Counter[str] = Counter()
+        self._counted: Counter[str] = Counter()
         self._monitor = monitor
         self._config = config
         self._synthesiser = synthesiser
@@ -103,23 +98,24 @@ class SafetyPath:
         self._proposals = Proposals("", allow_list)
         self._tell = tell
         self._backend = image_backend
-        self._next_utterance = APART_UTTERANCES
-        self._play_until_ns = 0
-        self._unsaid: list[TranscriptEvent] = []
+        self._voice = AlertVoice(synthesiser)
+        self._speaker: Worker[tuple[SpeechText, MicroTurn]] = Worker("tml-safety-voice", _MOST_UNSPOKEN)
         self._heard: deque[TranscriptEvent] = deque(maxlen=1000)
-        self._worker: Worker[ClosedWindow | str | _Silence] = Worker("tml-safety", config.queue_windows)
+        self._worker: Worker[ClosedWindow | str | _Silent] = Worker("tml-safety", config.queue_windows)
         self._timekeeper = timekeeper or Timekeeper()
+        self._timekeeper.tells_overdue = False
         self._state_file = state_file
         self._keeper: Worker[Kept] = Worker("tml-safety-state", 1)
         self._facts: dict[str, bool] | None = None
         self._last: MicroTurn | None = None
-        self._steady_turns = 0
-        self._is_fed = False
-        self._ticked_ns: int | None = None
-        self._silent_ns = 0
-        self._patience_ns = _START_PATIENCE_NS
+        self._silence = Silence()
         self._base_ns: int | None = None
         self._watched_until_ns: int | None = None
+
+    @property
+    def counters(self) -> Counter[str]:
+        """What was dropped or failed so far."""
+        return self._counted + self._voice.counters
 
     @property
     def is_watching(self) -> bool:
@@ -130,8 +126,9 @@ class SafetyPath:
 
     def start(self, publish: Callable[[Published], None]) -> None:
         """Begin to work on submitted windows in a thread of its own; ``publish`` is called from it."""
-        self._last = self._base_ns = self._ticked_ns = None
-        self._silent_ns, self._patience_ns = 0, _START_PATIENCE_NS
+        self._last = self._base_ns = None
+        self._silence = Silence()
+        self._speaker.start(partial(self._say, publish))
         self._worker.start(partial(self._work, publish))
         if self._state_file is not None:
             self._keeper.start(partial(self._keep, self._state_file))
@@ -141,19 +138,15 @@ class SafetyPath:
         """Queue a window; returns at once."""
         if self._was_watched(window):
             return
-        self._is_fed = True
+        self._silence.feed()
         if self._worker.submit(window):
-            self.counters["safety_dropped_windows"] += 1
+            self._counted["safety_dropped_windows"] += 1
 
     def tick(self, now_ns: int) -> None:
         """Take note of the clock, a few times a second: when no window comes any more, watch on by it."""
-        step_ns = 0 if self._ticked_ns is None else now_ns - self._ticked_ns
-        self._ticked_ns = now_ns
-        self._silent_ns = 0 if self._is_fed else self._silent_ns + min(max(0, step_ns), _LONGEST_TICK_NS)
-        self._patience_ns = _PATIENCE_NS if self._is_fed else self._patience_ns
-        self._is_fed = False
-        if self._silent_ns >= self._patience_ns:
-            self._worker.submit(_Silence(now_ns, self._silent_ns))
+        silent_ns = self._silence.tick(now_ns)
+        if silent_ns:
+            self._worker.submit(_Silent(now_ns, silent_ns))
 
     def _was_watched(self, window: ClosedWindow) -> bool:
         """Tell whether a window holds nothing but time that has been watched by the clock already."""
@@ -174,30 +167,40 @@ class SafetyPath:
     def stop(self) -> None:
         """Finish the window at work and leave the others."""
         self._worker.stop()
+        self._speaker.stop()
         self._keeper.stop()
 
-    def _work(self, publish: Callable[[Published], None], item: ClosedWindow | str | _Silence, _behind: int) -> None:
+    def _work(self, publish: Callable[[Published], None], item: ClosedWindow | str | _Silent, _behind: int) -> None:
         """Run a window, take note of who acknowledges, or watch on without windows."""
         try:
             for record in self._records(item):
                 publish(record)
         except Exception:
-            self.counters["safety_errors"] += 1
+            self._counted["safety_errors"] += 1
             _log.exception("the watchers failed in a micro-turn; going on with the next")
 
-    def _records(self, item: ClosedWindow | str | _Silence) -> Iterator[Published]:
+    def _records(self, item: ClosedWindow | str | _Silent) -> Iterator[Published]:
         if isinstance(item, str):
             return self._take_note(item)
-        return self._watch_on(item) if isinstance(item, _Silence) else self.process(item)
+        return self._watch_on(item) if isinstance(item, _Silent) else self.process(item)
+
+    def _say(self, publish: Callable[[Published], None], item: tuple[SpeechText, MicroTurn], _behind: int) -> None:
+        """Speak, in a thread of its own: a slow synthesiser delays no alert."""
+        try:
+            for piece in self._voice.speak(self._session_id, *item):
+                publish(piece)
+        except Exception:
+            self._counted["safety_errors"] += 1
+            _log.exception("an alert could not be spoken; going on with the next")
 
     def _keep(self, path: Path, kept: Kept, _behind: int) -> None:
         """Write what has to outlive a restart, in a thread of its own: a slow disk delays nothing."""
         try:
             write_kept(path, kept)
         except OSError as err:
-            if not self.counters["safety_state_errors"]:
+            if not self._counted["safety_state_errors"]:
                 _log.error("safety.state_file %s is not written, a restart would forget open alerts: %s", path, err)
-            self.counters["safety_state_errors"] += 1
+            self._counted["safety_state_errors"] += 1
 
     def _warm_up(self) -> None:
         """Prepare what may be said, so that the first sound of an alert comes at once."""
@@ -211,7 +214,7 @@ class SafetyPath:
         self._base_ns = window.turn.end_ns
         if self._monitor is None:
             return self._step(window.turn)
-        frames = decode_images(window.images, self._backend, self.counters, "safety_bad_images", "picture not watched")
+        frames = decode_images(window.images, self._backend, self._counted, "safety_bad_images", "picture not watched")
         return self._step(replace(window.turn, frames=frames))
 
     def _step(self, turn: MicroTurn) -> Iterator[Published]:
@@ -220,15 +223,13 @@ class SafetyPath:
             self._proposals = Proposals(self._session_id, self._allow_list)
         heard = [self._heard.popleft() for _ in range(len(self._heard))]
         output = self._monitor.step(turn, heard) if self._monitor is not None else SafetyOutput()
-        is_next = self._last is not None and self._last.end_ns == turn.start_ns
-        self._steady_turns = self._steady_turns + 1 if is_next else 0
         self._last = turn
-        yield from self._unsaid_by(turn.end_ns)
+        yield from self._voice.over_by(turn.end_ns)
         yield from self._give(output, turn)
-        yield from self._give(self._overdue(turn), turn)
+        yield from self._give(self._timed(turn), turn)
         self._note_state(has_changed=bool(output.alerts))
 
-    def _watch_on(self, silence: _Silence) -> Iterator[Published]:
+    def _watch_on(self, silence: _Silent) -> Iterator[Published]:
         """Go on with empty micro-turns as far as the clock has, from the last window that came."""
         if self._base_ns is None:
             self._base_ns = silence.now_ns - silence.silent_ns
@@ -242,11 +243,10 @@ class SafetyPath:
             nothing = np.zeros(MICRO_TURN_SAMPLES, np.float32)
             yield from self._step(MicroTurn(index, start_ns, self._watched_until_ns, nothing, 0.0))
 
-    def _overdue(self, turn: MicroTurn) -> SafetyOutput:
-        """Return what of the things that are timed the model should have told by now; not while the clock jumps."""
-        is_steady = self._steady_turns >= _STEADY_TURNS
-        alerts = tuple(self._timekeeper.overdue_meanwhile(turn.end_ns)) if is_steady else ()
-        texts = [one.description for one in alerts]
+    def _timed(self, turn: MicroTurn) -> SafetyOutput:
+        """Return what there is to tell of processes that are timed."""
+        alerts = tuple(self._timekeeper.news(turn.end_ns))
+        texts = [one.description for one in alerts if one.state is AlertState.RAISED]
         say = (SpeechText(text, SpeechKind.ALERT, priority=ALERT_PRIORITY, interruptible=False) for text in texts)
         cues = (TextInput(turn.end_ns, f"alert raised: {text}", TextSource.CUE) for text in texts)
         return SafetyOutput(alerts, tuple(say), tuple(cues))
@@ -270,56 +270,11 @@ class SafetyPath:
             return
         yield from output.alerts
         proposals = self._proposals.propose(output.intents, turn)
-        self.counters["safety_rejected_intents"] += len(output.intents) - len(proposals)
+        self._counted["safety_rejected_intents"] += len(output.intents) - len(proposals)
         yield from proposals
         self._tell(output)
         for speech in output.say if self._config.speak else ():
-            yield from self._speak(speech, turn)
-
-    def _speak(self, speech: SpeechText, turn: MicroTurn) -> Iterator[Published]:
-        """Yield an utterance clause by clause, each as soon as it is sound; it is never taken back."""
-        utterance_id, self._next_utterance = self._next_utterance, self._next_utterance + 1
-        clauses = split_clauses(speech.text)
-        if self._play_until_ns > turn.end_ns + _LONGEST_NS:  # the clock went back
-            self._play_until_ns = turn.end_ns
-        start_ns = stamp_ns = max(turn.end_ns, self._play_until_ns)
-        seq = first = 0
-        for number, clause in enumerate(clauses, start=1):
-            audio = self._synthesise(clause)
-            starts = range(0, max(1, len(audio)), MICRO_TURN_SAMPLES)
-            for start in starts:
-                part = audio[start : start + MICRO_TURN_SAMPLES]
-                yield SpeechPiece(
-                    stamp_ns=stamp_ns,
-                    session_id=self._session_id,
-                    window_seq=turn.index,
-                    utterance_id=utterance_id,
-                    seq=seq,
-                    kind=speech.kind,
-                    text=clause if start == 0 else "",
-                    audio=part,
-                    first_sample=first,
-                    priority=speech.priority,
-                    interruptible=speech.interruptible,
-                    last=number == len(clauses) and start == starts[-1],
-                )
-                seq, first = seq + 1, first + len(part)
-                stamp_ns += len(part) * 1_000_000_000 // SAMPLE_RATE_HZ
-        self._play_until_ns = stamp_ns
-        self._unsaid.append(TranscriptEvent("robot", speech.text, True, 1.0, start_ns, stamp_ns))
-
-    def _unsaid_by(self, now_ns: int) -> list[TranscriptEvent]:
-        """Return what has been said to its end by now."""
-        over = [event for event in self._unsaid if event.end_ns <= now_ns or event.start_ns > now_ns + _LONGEST_NS]
-        self._unsaid = [event for event in self._unsaid if event not in over]
-        return over
-
-    def _synthesise(self, text: str) -> NDArray[np.float32]:
-        """Return sound, or none at all when the synthesiser fails: the words are published all the same."""
-        try:
-            return self._synthesiser.synthesise(text)
-        except TmlError as err:
-            if not self.counters["safety_synthesis_failures"]:
-                _log.error("speech.synthesiser failed, an alert is not heard: %s; further ones are counted", err)
-            self.counters["safety_synthesis_failures"] += 1
-            return np.zeros(0, np.float32)
+            if self._speaker.thread is not None:
+                self._speaker.submit((speech, turn))
+            else:
+                yield from self._voice.speak(self._session_id, speech, turn)

@@ -32,10 +32,9 @@ CONVERSATION = "conversation"
 TIMER = "timer"
 _STOPWATCH = "stopwatch"
 _OF_A_PROCESS = {TimeAction.STOP, TimeAction.ELAPSED, TimeAction.LAST, TimeAction.USUAL, TimeAction.WATCH}
-_LATE_NS = 400_000_000  # two micro-turns, then others tell what the model should have told
+_BACK_NS = 1_000_000_000  # less is no clock that was set back
 _OFTEN_NS = 60_000_000_000  # reminders that come at least so often end when somebody only says stop
 _RULE = "process_overdue"
-_LONGEST_NS = 3_600_000_000_000  # further behind is a clock that was set
 _NOTHING = "I am not timing anything."
 _NEVER = "I have not timed that yet."
 _THAN = {"last": "the last one", "usual": "usual"}
@@ -63,13 +62,15 @@ class Timekeeper:
 
     Attributes:
         counting: what is being counted.
+        tells_overdue: whether ``due`` tells of processes that take too long; otherwise somebody else asks for them.
 
-    Thread: ``counting`` belongs to that of the micro-turns; all else may be called from any, and
-    ``overdue_meanwhile`` never waits for the others.
+    Thread: ``counting`` belongs to that of the micro-turns; all else may be called from any, and ``news`` never waits
+    for the others.
     """
 
     def __init__(self, runs: Runs | None = None, counting: Counting | None = None) -> None:
         self.counting = counting or Counting()
+        self.tells_overdue = True
         self._lock = threading.RLock()
         self._timers = Timers()
         self._runs = runs or Runs()
@@ -104,7 +105,7 @@ class Timekeeper:
         with self._lock:
             if self._now_ns is None:
                 self._runs.check(start_ns)
-            elif start_ns < self._now_ns:
+            elif start_ns < self._now_ns - _BACK_NS:
                 self._timers.move(start_ns - self._now_ns)
                 self._runs.move(start_ns - self._now_ns)
             self._now_ns = start_ns
@@ -120,21 +121,24 @@ class Timekeeper:
         """Return what is to be said in the micro-turn that ends now: reminders, and processes that take too long."""
         with self._lock:
             self._now_ns = end_ns
-            late = [self._raise(run, end_ns) for run in self._runs.overdue(end_ns)]
+            late = self._overdue(end_ns) if self.tells_overdue else []
             self._news += late
             words = (TextInput(one.observed_start_ns, one.description, TextSource.TIMER) for one in late)
             return (*self._timers.due(end_ns), *words)
 
-    def overdue_meanwhile(self, now_ns: int) -> list[SafetyAlert]:
-        """Return, once each, the alerts that the micro-turns should have told by now and have not: the model stalls."""
+    def news(self, now_ns: int) -> list[SafetyAlert]:
+        """Return, once each, the alerts about processes that take too long by now, or have ended; never waits."""
         if not self._lock.acquire(blocking=False):
             return []
         try:
-            if self._now_ns is None or not _LATE_NS <= now_ns - self._now_ns <= _LONGEST_NS:
-                return []
-            return [self._raise(run, now_ns) for run in self._runs.overdue(now_ns)]
+            if self._now_ns is None:
+                self.open(now_ns)
+            return [*self.alerts(), *self._overdue(now_ns)]
         finally:
             self._lock.release()
+
+    def _overdue(self, now_ns: int) -> list[SafetyAlert]:
+        return [self._raise(run, now_ns) for run in self._runs.overdue(now_ns)]
 
     def alerts(self) -> list[SafetyAlert]:
         """Return, once each, the alerts about processes that are raised or cleared."""
