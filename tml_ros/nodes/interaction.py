@@ -4,6 +4,7 @@ A lifecycle node that declares parameters, hands messages to ``Ingest``, and pub
 runs in the engine's thread; no callback waits for it.
 """
 
+import sys
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -36,6 +37,7 @@ from tml_ros.wire import OUTPUT_TYPES, Published, to_tree
 __all__ = ["InteractionNode", "main"]
 
 _WATCH_PERIOD_S = 0.1
+_SWITCH_S = 0.0002  # how long a thread that computes in Python keeps the others waiting; usual are 0.005
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -44,6 +46,7 @@ class InteractionNode(LifecycleNode):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("interaction", **options)
+        sys.setswitchinterval(_SWITCH_S)  # a model that computes delays no alert
         bridge_logging(self.get_logger())
         first = declarations(parameters.NodeConfig) | {"model": declarations(InteractionConfig)["model"]}
         parameters.declare(self, first)
