@@ -38,6 +38,7 @@ ARGUMENTS = {
     "autostart": ("true", "Configure and activate at start; false leaves it to a lifecycle manager"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
     "model": ("", "Duplex model, see `tml models`; empty for the one in params_file"),
+    "lab_file": ("", "Lab file of what is watched, see docs/lab_safety.md; empty for the one in params_file"),
     "image_topic": ("image", "Raw pictures, sensor_msgs/Image; a name without leading / is below the namespace"),
     "compressed_topic": ("image/compressed", "Compressed pictures, sensor_msgs/CompressedImage"),
     "audio_topic": ("audio/in", "Microphone, tml_interfaces/AudioChunk"),
@@ -64,7 +65,8 @@ def generate_launch_description() -> LaunchDescription:
 
 def _start(context: LaunchContext) -> list[LifecycleNode]:
     """Make the nodes; a function, because what is not given must not be passed on."""
-    nodes = [_node(context, "interaction", "params_file", INPUTS, _given(context, model="model"))]
+    chosen = _given(context, **{"model": "model", "safety.lab_file": "lab_file"})
+    nodes = [_node(context, "interaction", "params_file", INPUTS, chosen)]
     if _is_wanted(context, "background"):
         cameras = {topic: argument for topic, argument in INPUTS.items() if topic.startswith("image")}
         nodes.append(_node(context, "background", "background_params_file", cameras, {}))

@@ -9,6 +9,7 @@ import pytest
 from rosbags.typesys import get_types_from_msg
 
 from tml_ros.records import AgentState, AlertState, DelegationPhase, PlaybackState, SpeechCommand, SpeechKind, UserState
+from tml_ros.session.time_service import ProcessCommand
 
 INTERFACES = Path(__file__).resolve().parents[1] / "tml_interfaces"
 DEFINITIONS = sorted(path.relative_to(INTERFACES).as_posix() for path in INTERFACES.glob("*/*.*"))
@@ -31,6 +32,7 @@ FIELDS = {
         float32 echo_delay_sec, float64 ingest_age_sec, float64 inference_sec, uint32 queue_depth,
         bool deadline_missed, diagnostic_msgs/KeyValue[] counters""",
     "msg/PlaybackStatus.msg": "std_msgs/Header header, uint64 utterance_id, uint8 state, uint64 samples_played",
+    "msg/ProcessState.msg": "string name, float64 elapsed_sec, float64 limit_sec, float64 last_sec",
     "msg/SafetyAlert.msg": """
         std_msgs/Header header, string alert_id, uint8 state, uint8 severity, string rule, string category,
         string description, float32 confidence, builtin_interfaces/Time observed_start,
@@ -45,10 +47,17 @@ FIELDS = {
         string text, string locale, AudioChunk audio, uint8 priority, bool interruptible, bool last,
         uint64 revises""",
     "msg/SpeechControl.msg": "std_msgs/Header header, uint64 utterance_id, uint8 command",
+    "msg/TimerState.msg": "string name, string text, float64 left_sec, float64 repeat_sec",
     "msg/Transcript.msg": """
         std_msgs/Header header, string speaker, string text, bool final, float32 confidence,
         builtin_interfaces/Time start, builtin_interfaces/Time end""",
     "srv/Ask.srv": "string question, ---, string answer, uint8 outcome, string error_msg",
+    "srv/CancelTimers.srv": "string name, ---, bool success, uint32 cancelled, string message",
+    "srv/ListTimes.srv": "---, TimerState[] timers, ProcessState[] processes",
+    "srv/SetTimer.srv": """
+        string name, float64 after_sec, bool repeats, string text, ---, bool success, string message""",
+    "srv/TimeProcess.srv": """
+        string name, uint8 command, float64 limit_sec, ---, bool success, float64 elapsed_sec, string message""",
     "action/Delegate.action": """
         string session_id, string task, string context_json, sensor_msgs/CompressedImage[<=4] images,
         builtin_interfaces/Duration budget, uint8 priority, ---, uint8 outcome, string report, string result_json,
@@ -75,6 +84,7 @@ ENUMS = {
     "msg/SpeechChunk.msg": {"": SpeechKind},
     "msg/SpeechControl.msg": {"": SpeechCommand},
     "srv/Ask.srv": {"": Outcome},
+    "srv/TimeProcess.srv": {"": ProcessCommand},
     "action/Delegate.action": {"": Outcome},
 }
 

@@ -22,6 +22,8 @@ COVERED = {
     ".venv/bin/tml replay demo_bag --out demo_out": "test_commands_without_ros_run below",
     "colcon build --base-paths . tml_interfaces && source install/setup.bash": "test/test_colcon.py",
     "ros2 launch tml_ros interaction.launch.py audio:=true image_topic:=/camera/image_raw": "test/launch/",
+    ".venv/bin/tml zone demo_bag --name hood": "test_commands_without_ros_run below",
+    "ros2 launch tml_ros lab_safety.launch.py lab_file:=my_lab.yaml image_topic:=/camera/image_raw": "test/launch/",
 }
 
 
@@ -60,12 +62,12 @@ def test_python_lines_run_and_hear_the_words(tmp_path):
 
 def test_commands_without_ros_run(tmp_path):
     wanted = [command for command in commands() if command.startswith(".venv/bin/tml")]
-    assert len(wanted) == 2
+    assert len(wanted) == 3
     (tmp_path / "config").symlink_to(ROOT / "config")
     for command in wanted:
         done = run(sys.executable, "-m", "tml_ros.cli.main", *command.split()[1:], cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-    assert (tmp_path / "demo_out" / "report.html").exists()
+    assert (tmp_path / "demo_out" / "report.html").exists() and (tmp_path / "zones.jpg").exists()
 
 
 def test_commands_on_incidents_run_and_zones_are_as_shown(tmp_path):

@@ -9,7 +9,7 @@ Source: the schemas in config/, JSON schema 2020-12.
 import functools
 import json
 import math
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,6 +23,7 @@ from tml_ros.resources import find
 __all__ = ["Document", "Key", "explain", "read_document"]
 
 Key = tuple[str | int, ...]
+_MOST_FAULTS = 20
 TYPES = {"array": "a list", "integer": "a whole number", "object": "a mapping", "string": "a text"}
 LIMITS = {
     "exclusiveMinimum": "more than",
@@ -61,7 +62,21 @@ class Document:
         Raises:
             ConfigError: always; it names file, line and key.
         """
-        raise self._error(f"{self.path}:{self.line(key)}: {_written(key)}: {reason}")
+        raise self._error(self.worded(key, reason))
+
+    def fail_all(self, faults: Sequence[str]) -> NoReturn:
+        """Refuse the file for several faults, each in a line of its own, as ``fail`` words them.
+
+        Raises:
+            ConfigError: always.
+        """
+        shown = list(dict.fromkeys(faults))
+        more = [f"and {len(shown) - _MOST_FAULTS} more"] if len(shown) > _MOST_FAULTS else []
+        raise self._error("\n".join([*shown[:_MOST_FAULTS], *more]))
+
+    def worded(self, key: Key, reason: str) -> str:
+        """Return a fault with file, line and key."""
+        return f"{self.path}:{self.line(key)}: {_written(key)}: {reason}"
 
     def unknown(self, key: Key, name: str, what: str, known: Iterable[str]) -> NoReturn:
         """Refuse a name that is none of those known.
@@ -157,22 +172,26 @@ def _validator(schema: str, others: tuple[str, ...]) -> jsonschema.Draft202012Va
 
 
 def _refuse(document: Document, errors: list[jsonschema.ValidationError]) -> NoReturn:
-    """Name the first error of the file; unknown keys go first, for they explain the others."""
+    """Name the errors of the file; unknown keys go first, for they explain the others."""
 
     def order(error: jsonschema.ValidationError) -> tuple[bool, int]:
         return error.validator != "additionalProperties", document.line(tuple(error.absolute_path))
 
-    error = min(errors, key=order)
+    document.fail_all([fault for error in sorted(errors, key=order) for fault in _faults(document, error)])
+
+
+def _faults(document: Document, error: jsonschema.ValidationError) -> Iterator[str]:
+    """Yield the faults of one error in words."""
     key: Key = tuple(error.absolute_path)
     schema: Any = error.schema
-    instance: Any = error.instance
     known = schema.get("properties", {}) if isinstance(schema, Mapping) else {}
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    if error.validator == "additionalProperties" and known:
-        unknown = next(name for name in instance if name not in known)
+    if error.validator != "additionalProperties" or not known:
+        yield document.worded(key, _explain(error))
+        return
+    instance: Any = error.instance
+    for unknown in (name for name in instance if name not in known):
         hint = nearest_name(unknown, known) or f"; known: {', '.join(sorted(known))}"
-        document.fail((*key, unknown), f"unknown key {unknown!r}{hint}{more}")
-    document.fail(key, _explain(error) + more)
+        yield document.worded((*key, unknown), f"unknown key {unknown!r}{hint}")
 
 
 def _explain(error: jsonschema.ValidationError) -> str:

@@ -27,6 +27,10 @@ class Registry:
         found = self._built_in | {entry.name: entry.value for entry in entry_points(group=self._group)}
         return dict(sorted(found.items()))
 
+    def add(self, name: str, value: str) -> None:
+        """Make one more known in this process. value: its ``module:Class``."""
+        self._built_in[name] = value
+
     def factory(self, name: str) -> Any:
         """Import the class behind a name.
 

@@ -54,7 +54,7 @@ class LaunchDescription(Recorded):
 
 @dataclass
 class Loaded:
-    """A launch file as it would run, includes unfolded. arguments: name to (default, description)."""
+    """A launch file as it would run, includes unfolded. arguments: name to (default in words, description)."""
 
     context: SimpleNamespace
     arguments: dict[str, tuple[str | None, str]] = field(default_factory=dict)
@@ -75,6 +75,7 @@ class Loaded:
         for entity in entities:
             if entity.kind == "DeclareLaunchArgument":
                 name, default = entity.args[0], entity.made_from["default_value"]
+                default = None if default is None else self.text(default)
                 self.arguments.setdefault(name, (default, entity.made_from["description"]))
                 if default is not None:
                     self.context.values.setdefault(name, default)

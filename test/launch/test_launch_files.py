@@ -20,7 +20,7 @@ from tml_ros.session.config import InteractionConfig
 from tml_ros.wire import INPUT_TYPES, OUTPUT_TYPES
 
 ROOT = Path(__file__).resolve().parents[2]
-INTERACTION, REPLAY = (ROOT / "launch" / f"{name}.launch.py" for name in ("interaction", "replay"))
+INTERACTION, REPLAY, LAB = (ROOT / "launch" / f"{name}.launch.py" for name in ("interaction", "replay", "lab_safety"))
 FILES = sorted((ROOT / "launch").glob("*"))
 BAG = {"bag": "some_bag"}
 NODES = ("LifecycleNode", "Node")
@@ -84,7 +84,7 @@ def test_every_argument_is_documented_with_its_default_when_the_file_has_it(load
     )
     declared_here = {name: default or "" for name, (default, _) in load(path, **BAG).arguments.items()}
     declared_here |= {
-        name: "" for name in declared_here if name.endswith("params_file")
+        name: "" for name, default in declared_here.items() if default.startswith("/")
     }  # paths differ between machines
     assert declared_here.items() <= set(rows)
 
@@ -195,6 +195,32 @@ def test_incidents_are_recorded_when_that_is_switched_on(load) -> None:
     assert (remaps["image"], remaps["audio/in"]) == ("/camera/image_raw", "audio/in")
     names = [node.node_executable for node in load(INTERACTION).of(*NODES)]
     assert "incident_recorder" not in names
+
+
+def test_one_file_serves_all_nodes_when_a_lab_is_watched(load) -> None:
+    launch = load(LAB, incidents="true")
+    names = [node.node_executable for node in launch.of(*NODES)]
+    assert names == ["interaction", "background", "audio_capture", "speech_player", "incident_recorder"]
+    files = {Path(node.made_from["parameters"][0]) for node in launch.of(*NODES)}
+    assert files == {ROOT / "config" / "lab_safety.yaml"}
+    config_files = ROOT / "config"
+    for name in names:
+        known = load_parameter_file(config_files / f"{name}.yaml", name)
+        own = load_parameter_file(config_files / "lab_safety.yaml", name)
+        assert own and own.keys() <= known.keys(), name
+    assert not load_parameter_file(config_files / "lab_safety.yaml", "incident_recorder")["enabled"]
+    assert [node.node_executable for node in load(LAB, audio="false").of(*NODES)] == ["interaction", "background"]
+
+
+@pytest.mark.parametrize("path", [INTERACTION, LAB], ids=["interaction", "lab_safety"])
+def test_lab_file_is_the_one_that_was_given(load, path: Path) -> None:
+    assert overrides_of(load(path, lab_file="/my/lab.yaml"))["safety.lab_file"] == ("/my/lab.yaml", str)
+
+
+def test_a_shipped_lab_is_watched_when_none_is_given(load) -> None:
+    (lab_file, kind) = overrides_of(load(LAB))["safety.lab_file"]
+    assert Path(lab_file).is_file() and kind is str
+    assert "safety.lab_file" not in overrides_of(load(INTERACTION))
 
 
 def test_node_is_named_and_placed_when_it_is_launched(load) -> None:

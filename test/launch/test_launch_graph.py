@@ -11,8 +11,9 @@ pytest.importorskip("launch_ros", reason="launch_ros is part of a ROS 2 installa
 pytest.importorskip("tml_interfaces.msg", reason="tml_interfaces is not built: run `make setup`")
 
 from rcl_interfaces.srv import GetParameters
+from std_srvs.srv import Trigger
 
-from tml_interfaces.msg import MicroTurnMetrics
+from tml_interfaces.msg import MicroTurnMetrics, SafetyAlert
 from tml_ros.nodes.qos import OUTPUT_QOS
 from tml_ros.replay import load_scene, make_bag
 
@@ -20,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = {
     "interaction": "tml_ros.nodes.interaction",
     "background": "tml_ros.nodes.background",
+    "incident_recorder": "tml_ros.nodes.incident_recorder",
     "tml": "tml_ros.cli.main",
 }
 # What `ros2 launch FILE name:=value ...` does. A background job of a shell has SIGINT ignored.
@@ -68,6 +70,25 @@ def graph(tmp_path: Path, helpers):
 
 def launch(graph, name: str, *arguments: str):
     return graph.start("-c", RUNNER, str(ROOT / "launch" / f"{name}.launch.py"), "model:=silence", *arguments)
+
+
+def test_lab_is_watched_and_an_alert_is_acknowledged_when_it_is_launched(graph, tmp_path: Path) -> None:
+    shipped = ROOT / "config" / "lab_safety.yaml"
+    mine = tmp_path / "my_lab_safety.yaml"
+    mine.write_text(shipped.read_text(encoding="utf-8").replace("~/", f"{tmp_path}/"), encoding="utf-8")
+    process = launch(graph, "lab_safety", f"params_file:={mine}", "incidents:=true", "audio:=false")
+    for name in ("interaction", "background", "incident_recorder"):
+        graph.wait(
+            lambda name=name: process.poll() is not None or graph.state(name) == "active", f"{name} to be active"
+        )
+    alerts = graph.collect(SafetyAlert, "safety_alert", OUTPUT_QOS["safety_alert"])
+    graph.wait(lambda: any(alert.rule == "no_pictures" for alert in alerts), "somebody to miss the camera")
+    answer = graph.call(Trigger, "interaction/acknowledge", Trigger.Request())
+    assert (answer.success, answer.message) == (True, "acknowledged: no_pictures")
+    graph.wait(lambda: alerts[-1].state == SafetyAlert.ACKNOWLEDGED, "the answer on the topic")
+    graph.wait(lambda: any((tmp_path / "tml_incidents").glob(".open/*")), "the incident to be recorded")
+    assert graph.stop(process, signal.SIGINT) == 0
+    assert "Traceback" not in graph.log_text()
 
 
 def subscribed(graph) -> set[str]:

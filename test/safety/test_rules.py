@@ -13,6 +13,7 @@ from tml_ros.records import AlertState, TextInput, TranscriptEvent
 from tml_ros.resources import find
 from tml_ros.safety import SafetyMonitor, load_lab
 from tml_ros.safety.conditions import AllOf, AnyOf, FactIs, Held, NotSo, Situation, ValueIs
+from tml_ros.safety.kept import read_kept, write_kept
 
 sys.path.insert(0, str(Path(__file__).parent))
 from safety_scenes import turn
@@ -157,6 +158,92 @@ def test_open_alert_survives_and_no_time_is_made_up_when_the_clock_jumps(make, j
     assert found == [(jump + 4, AlertState.CLEARED)]
 
 
+@pytest.mark.parametrize("jump", [-10_000, 10_000])
+def test_alert_keeps_its_name_when_the_clock_jumps(make, jump):
+    monitor = make(NOISE.replace("clear_after_s: 0.4", "clear_after_s: 1") % "")
+    turns = [turn(index, [], LOUD) for index in range(3)] + [turn(jump + index, []) for index in range(6)]
+    alerts = [alert for one in turns for alert in monitor.step(one).alerts]
+    assert [alert.state for alert in alerts] == [AlertState.RAISED, AlertState.CLEARED]
+    assert len({alert.alert_id for alert in alerts}) == 1
+
+
+# --------------------------------------------------------------------------------------------------------- restart
+
+ACKNOWLEDGED = ", acknowledge: {within_s: 60}"
+
+
+def restarted(make, rules: str, monitor: SafetyMonitor, path: Path) -> SafetyMonitor:
+    """What a monitor left behind, taken up by another one."""
+    write_kept(path, monitor.kept)
+    again = make(rules)
+    again.restore(read_kept(path))
+    return again
+
+
+@pytest.mark.parametrize("away", [10, -10_000, 10_000_000], ids=["a while", "clock set back", "clock set ahead"])
+def test_open_alert_is_told_again_under_its_name_when_the_monitor_starts_again(make, tmp_path, away):
+    before = make(NOISE % ACKNOWLEDGED)
+    (raised,) = [alert for index in range(3) for alert in before.step(turn(index, [], LOUD)).alerts]
+    monitor = restarted(make, NOISE % ACKNOWLEDGED, before, tmp_path / "open.json")
+    output = monitor.step(turn(3 + away, []))
+    assert [(one.alert_id, one.state) for one in output.alerts] == [(raised.alert_id, AlertState.UPDATED)]
+    assert [one.text for one in output.say] == ["It is loud."]
+    assert [a for index in range(4, 30) for a in monitor.step(turn(index + away, [])).alerts] == []  # nobody saw it end
+    assert said(monitor, 31 + away, "understood") == [AlertState.ACKNOWLEDGED]
+    assert run(monitor, [None] * 4, at=32 + away)[-1][1] == AlertState.CLEARED
+
+
+def test_open_alert_ends_by_itself_after_a_restart_when_its_condition_was_seen_again(make, tmp_path):
+    before = make(NOISE % ACKNOWLEDGED)
+    run(before, [LOUD] * 3)
+    monitor = restarted(make, NOISE % ACKNOWLEDGED, before, tmp_path / "open.json")
+    assert run(monitor, [LOUD] * 3 + [None] * 3, at=10) == [(10, AlertState.UPDATED), (14, AlertState.CLEARED)]
+
+
+def test_facts_and_answers_outlive_a_restart(make, tmp_path):
+    rules = "  pump: {when: {fact: pump_on}, describe: x, acknowledge: {within_s: 1, again_s: 1}}\n"
+    before = make(rules)
+    assert said(before, 0, "the pump is on") == [AlertState.RAISED]
+    assert said(before, 1, "understood") == [AlertState.ACKNOWLEDGED]
+    monitor = restarted(make, rules, before, tmp_path / "open.json")
+    output = monitor.step(turn(10, []))
+    assert [one.state for one in output.alerts] == [AlertState.UPDATED] and output.say == ()
+    assert run(monitor, [None] * 20, at=11) == []  # answered already, so it is not said again
+    assert said(monitor, 40, "the pump is off") == [] and run(monitor, [None] * 6, at=41)[0][1] == AlertState.CLEARED
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"version": 2}',
+        '{"version": 1, "lab": "test bench", "at_ns": 1, "facts": {}, "alerts": {"a": 1}}',
+    ],
+)
+def test_watching_goes_on_when_the_state_file_is_damaged(make, tmp_path, caplog, text):
+    (tmp_path / "open.json").write_text(text)
+    monitor = make(NOISE % "")
+    monitor.restore(read_kept(tmp_path / "open.json"))
+    assert run(monitor, [LOUD] * 3) == [(1, AlertState.RAISED)]
+    assert "cannot be read, alerts that were open are forgotten" in caplog.text
+
+
+def test_state_file_is_refused_when_its_folder_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"safety.state_file .* cannot be written"):
+        read_kept(tmp_path / "file" / "open.json")
+
+
+def test_state_file_is_for_its_owner_only(make, tmp_path):
+    monitor = make(NOISE % "")
+    run(monitor, [LOUD] * 3)
+    write_kept(tmp_path / "open.json", monitor.kept)
+    assert (tmp_path / "open.json").stat().st_mode & 0o077 == 0
+    assert list(read_kept(tmp_path / "open.json").alerts) == ["noise"]
+
+
 def test_cue_and_intent_go_with_an_alert(make):
     monitor = make(NOISE % ", intent: {name: __intent_stop_device__, data: {object: pump}}")
     outputs = [monitor.step(turn(index, [], LOUD)) for index in range(2)]
@@ -207,6 +294,47 @@ def test_fault_is_told_with_line_and_key_when_a_watcher_is_wrong(tmp_path, watch
     )
     with pytest.raises(ConfigError, match=f"lab.yaml:4: watchers.w.*{message}"):
         load_lab(path)
+
+
+FAULTY = """version: 1
+lab: x
+zones: {bench: [[0, 0], [1, 0], [1, 1]]}
+watchers:
+  level: {kind: sound_level, loud_db: 20}
+  area: {kind: zone, zone: bensh}
+  odd: {kind: smell}
+facts: {hot: {true_when: ["(x"]}}
+rules:
+  a: {when: {value: level.loud, above: 1}, describe: "{level.loudness}", say: "{odd.smell}"}
+  b: {when: {all: [{fact: of}, {value: odd.smell, above: 1}]}, describe: x}
+"""
+
+
+def test_every_fault_is_told_with_line_and_key_when_there_are_several(tmp_path):
+    path = tmp_path / "lab.yaml"
+    path.write_text(FAULTY)
+    with pytest.raises(ConfigError) as told:
+        load_lab(path)
+    places = [":".join(line.split(":")[1:3]).strip() for line in str(told.value).splitlines()]
+    assert places == [
+        "5: watchers.level.loud_db", "6: watchers.area.zone", "7: watchers.odd.kind", "8: facts.hot.true_when[0]",
+        "10: rules.a.describe", "10: rules.a.when.value", "11: rules.b.when.all[0].fact",
+    ]  # fmt: skip
+
+
+def test_every_fault_of_the_layout_is_told_when_there_are_several(tmp_path):
+    path = tmp_path / "lab.yaml"
+    path.write_text(
+        "version: 1\nlab: x\nwatchers: {level: {kind: sound_level}}\nrules:\n"
+        "  a: {when: {value: level.bang, above: high}, describe: x, sevrity: danger, colour: red}\n"
+        "  b: {when: {fact: y}}\n"
+    )
+    with pytest.raises(ConfigError) as told:
+        load_lab(path)
+    lines = str(told.value).splitlines()
+    assert [line.split(":")[1] for line in lines] == ["5", "5", "5", "6"]
+    assert "rules.a.sevrity: unknown key 'sevrity'; did you mean 'severity'?" in lines[0] and "colour" in lines[1]
+    assert "rules.a.when.above: got 'high'" in lines[2] and "rules.b: got" in lines[3]
 
 
 def test_intent_is_refused_when_the_allow_list_has_none_like_it(tmp_path):

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,13 @@ from tml_ros.records import (
     SafetyAlert,
     SpeechKind,
     SpeechPiece,
+    StampedImage,
     TextSource,
     TranscriptEvent,
 )
 from tml_ros.session.build import Assembly, build
 from tml_ros.session.engine import InferenceEngine
+from tml_ros.session.time_service import ProcessCommand, TimeService
 from tml_ros.windowing import ClosedWindow, WindowReport
 
 LAB = """
@@ -82,11 +85,13 @@ def window(index: int, audio: np.ndarray) -> ClosedWindow:
     return ClosedWindow(0, MicroTurn(index, start_ns, start_ns + MICRO_TURN_NS, audio, 1.0), (), REPORT)
 
 
-def assemble(lab: Path, model: ListeningModel, clock: ManualClock | SystemClock) -> Assembly:
-    made = build({"model": "silence", "safety.lab_file": str(lab)}, clock)
-    engine = InferenceEngine(model, made.config, made.engine._synthesiser, made.engine._allow_list, clock)
+def assemble(lab: Path, model: ListeningModel, clock: ManualClock | SystemClock, **more: object) -> Assembly:
+    made = build({"model": "silence", "safety.lab_file": str(lab), **more}, clock, keeps_history=True)
+    engine = InferenceEngine(
+        model, made.config, made.engine._synthesiser, made.engine._allow_list, clock, None, made.timekeeper
+    )
     made.safety._tell = engine.tell
-    return Assembly(made.config, made.model, engine, made.safety)
+    return Assembly(made.config, made.model, engine, made.safety, made.timekeeper)
 
 
 def test_alert_intent_and_speech_come_in_the_turn_of_the_evidence_and_the_cue_in_the_next(lab):
@@ -171,6 +176,140 @@ def test_open_alerts_are_acknowledged_when_somebody_calls(lab):
     assert is_acknowledged.wait(10.0)
     assembly.stop()
     assert states == ["RAISED", "ACKNOWLEDGED"]
+
+
+class Published:
+    """Gathers what is published and lets a test wait for it."""
+
+    def __init__(self) -> None:
+        self.records: list[object] = []
+        self._changed = threading.Condition()
+
+    def __call__(self, record: object) -> None:
+        with self._changed:
+            self.records.append(record)
+            self._changed.notify()
+
+    def wait(self, wanted: Callable[[], bool], timeout_s: float = 10.0) -> bool:
+        with self._changed:
+            return self._changed.wait_for(wanted, timeout_s)
+
+    def states(self, rule: str) -> list[str]:
+        return [one.state.name for one in self.records if isinstance(one, SafetyAlert) and one.rule == rule]
+
+    def said(self) -> str:
+        return " ".join(one.text for one in self.records if isinstance(one, SpeechPiece) and one.text)
+
+
+BLIND = """
+version: 1
+lab: test bench
+watchers: {camera: {kind: camera}}
+rules: {gone: {when: {value: camera.missing_s, above: 1}, describe: No pictures., clear_after_s: 0.2}}
+"""
+
+
+def picture(index: int) -> ClosedWindow:
+    one = window(index, QUIET)
+    image = StampedImage(one.turn.start_ns, "mono8", bytes(160 * 120), 160, 120, 160)
+    return replace(one, images=(image,))
+
+
+def test_silence_of_every_sensor_is_told_by_the_clock_and_over_when_pictures_come(lab):
+    lab.write_text(BLIND)
+    assembly = assemble(lab, ListeningModel(), SystemClock())
+    out = Published()
+    assembly.start(lambda done: None, out)
+    for index in range(3):
+        assembly.submit(picture(index))
+    now_ns = 50_000_000_000  # another clock than that of the stamps
+    for number in range(1, 9):
+        assembly.tick(now_ns + number * 100_000_000)
+    time.sleep(0.1)
+    assert out.states("gone") == []
+    for number in range(9, 20):
+        assembly.tick(now_ns + number * 100_000_000)
+    assert out.wait(lambda: out.states("gone") == ["RAISED"])
+    for index in range(12):  # 3 to 6 are empty and were watched already, 7 to 11 bring the camera back
+        assembly.submit(window(index, QUIET) if index < 7 else picture(index)) if index > 2 else None
+    assert out.wait(lambda: out.states("gone") == ["RAISED", "CLEARED"])
+    assembly.stop()
+    assert not assembly.safety.counters["safety_dropped_windows"]
+
+
+def test_nothing_is_told_by_a_clock_that_stands_still_or_was_set(lab):
+    lab.write_text(BLIND)
+    assembly = assemble(lab, ListeningModel(), SystemClock())
+    out = Published()
+    assembly.start(lambda done: None, out)
+    for index in range(3):
+        assembly.submit(picture(index))
+    for now_s in (50.0, 50.1, *[50.1] * 30, 40.0, 40.1, 40.2, 40.3):
+        assembly.tick(round(now_s * 1e9))
+    time.sleep(0.1)
+    assembly.stop()
+    assert out.states("gone") == []
+
+
+def test_process_that_takes_too_long_is_told_aloud_when_the_model_stalls(lab):
+    assembly = assemble(lab, ListeningModel(stall_s=1.5), SystemClock())
+    out = Published()
+    service = TimeService(assembly.timekeeper, lambda: 1_000_000_000)
+    assert service.time_process(ProcessCommand.START, "wash").success
+    assert service.time_process(ProcessCommand.WATCH, "wash", 0.5).success
+    assembly.start(lambda done: None, out)
+    for index in range(8):
+        assembly.submit(window(index, QUIET))
+        time.sleep(0.02)  # the model opens its session
+    assert out.wait(lambda: "wash takes longer" in out.said(), 1.4)
+    service.time_process(ProcessCommand.STOP, "wash")
+    assembly.submit(window(8, QUIET))
+    assert out.wait(lambda: out.states("process_overdue") == ["RAISED", "CLEARED"], 1.0)
+    assembly.stop()
+
+
+def test_open_alerts_are_on_disk_and_told_again_when_another_node_starts(lab, tmp_path):
+    state = {"safety.state_file": str(tmp_path / "state" / "open.json")}
+    first, again = Published(), Published()
+    assembly = assemble(lab, ListeningModel(), SystemClock(), **state)
+    assembly.start(lambda done: None, first)
+    for index in range(3):
+        assembly.submit(window(index, LOUD))
+    assert first.wait(lambda: first.states("noise") == ["RAISED"])
+    path = tmp_path / "state" / "open.json"
+    deadline = time.monotonic() + 10.0
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    other = assemble(lab, ListeningModel(), SystemClock(), **state)  # the first was killed: nothing is stopped
+    other.start(lambda done: None, again)
+    other.submit(window(10, QUIET))
+    assert again.wait(lambda: again.states("noise") == ["UPDATED"] and "It is loud" in again.said())
+    assert again.records[0].alert_id == first.records[0].alert_id
+    other.stop()
+    assembly.stop()
+
+
+def test_alerts_go_on_when_the_state_cannot_be_written(lab, tmp_path, caplog):
+    folder = tmp_path / "state"
+    assembly = assemble(lab, ListeningModel(), SystemClock(), **{"safety.state_file": str(folder / "open.json")})
+    folder.rmdir()
+    out = Published()
+    assembly.start(lambda done: None, out)
+    for index in range(12):
+        assembly.submit(window(index, LOUD if index < 3 else QUIET))
+    assert out.wait(lambda: out.states("noise") == ["RAISED"])
+    deadline = time.monotonic() + 10.0
+    while not assembly.counters["safety_state_errors"] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assembly.stop()
+    assert "a restart would forget open alerts" in caplog.text
+
+
+def test_replay_leaves_the_state_file_alone(lab, tmp_path):
+    build(
+        {"model": "silence", "safety.lab_file": str(lab), "safety.state_file": str(tmp_path / "x" / "y")}, ManualClock()
+    )
+    assert not (tmp_path / "x").exists()
 
 
 def test_fault_names_the_file_when_the_lab_file_is_wrong(lab):

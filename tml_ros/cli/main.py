@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tml_ros import __version__
+from tml_ros.cli.measuring import add_bench, add_timers
 from tml_ros.errors import TmlError
 
 __all__ = ["main"]
@@ -42,9 +43,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_live(commands)
     _add_bag(commands)
     _add_checkpoint(commands)
-    _add_bench(commands)
+    add_bench(commands)
     _add_zone(commands)
     _add_report(commands)
+    add_timers(commands)
     _add_label(commands)
     _add_train(commands)
     models = commands.add_parser("models", help="list the duplex and background models that can be used")
@@ -237,35 +239,6 @@ def _add_checkpoint(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     info.set_defaults(run=_run_checkpoint_info)
 
 
-def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    bench = commands.add_parser("bench", help="measure").add_subparsers(metavar="WHAT", required=True)
-    native = bench.add_parser("native", help="time the native model, micro-turn by micro-turn")
-    native.add_argument(
-        "--preset",
-        "--checkpoint",
-        default="micro",
-        help="name or folder; random weights where it has none (default: micro)",
-    )
-    native.add_argument("--turns", type=int, default=500, help="micro-turns that are timed (default: 500)")
-    native.add_argument("--context-s", type=float, default=60.0, help="session before them, seconds (default: 60)")
-    native.add_argument(
-        "--dtype", choices=("float32", "bfloat16", "int8"), default="float32", help="(default: float32)"
-    )
-    native.add_argument("--threads", type=int, default=1, help="cores (default: 1)")
-    native.add_argument(
-        "--text-tokens",
-        type=int,
-        metavar="N",
-        help="text tokens put out per micro-turn (default: as many as there can be)",
-    )
-    native.add_argument("--no-frame", action="store_true", help="sound only")
-    native.add_argument("--compile", action="store_true", help="use torch.compile")
-    native.add_argument("--voice", action="store_true", help="speak with the model's own voice")
-    native.add_argument("--skip-naive", action="store_true", help="do not compare with running the whole context anew")
-    native.add_argument("--json", action="store_true", help="print JSON only")
-    native.set_defaults(run=_run_bench_native)
-
-
 def _add_zone(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     zone = commands.add_parser("zone", help="draw a zone on a picture of the camera, for the rules of a lab")
     zone.add_argument("source", type=Path, metavar="IMAGE_OR_BAG", help="a JPEG or PNG, or a bag with pictures")
@@ -399,12 +372,6 @@ def _run_checkpoint_info(options: argparse.Namespace) -> int:
     from tml_ros.cli import checkpoint
 
     return checkpoint.info(options.checkpoint, as_json=options.json)
-
-
-def _run_bench_native(options: argparse.Namespace) -> int:
-    from tml_ros.cli.bench import bench_native
-
-    return bench_native(options)
 
 
 def _run_zone(options: argparse.Namespace) -> int:

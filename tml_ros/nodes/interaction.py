@@ -4,6 +4,7 @@ A lifecycle node that declares parameters, hands messages to ``Ingest``, and pub
 runs in the engine's thread; no callback waits for it.
 """
 
+import sys
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -24,15 +25,19 @@ from tml_ros.nodes.logs import bridge_logging
 from tml_ros.nodes.main import run_node
 from tml_ros.nodes.messages import fill, message_type
 from tml_ros.nodes.qos import OUTPUT_QOS
+from tml_ros.nodes.time_services import TimeServices
 from tml_ros.records import IntentProposal, TurnMetrics
 from tml_ros.session import InteractionConfig, TurnRecords
 from tml_ros.session.build import Assembly, all_parameters, build
 from tml_ros.session.ingest import Ingest
+from tml_ros.session.time_service import TimeService
 from tml_ros.windowing import MicroTurnAssembler
 from tml_ros.wire import OUTPUT_TYPES, Published, to_tree
 
 __all__ = ["InteractionNode", "main"]
 
+_WATCH_PERIOD_S = 0.1
+_SWITCH_S = 0.0002  # how long a thread that computes in Python keeps the others waiting; usual are 0.005
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -41,6 +46,7 @@ class InteractionNode(LifecycleNode):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("interaction", **options)
+        sys.setswitchinterval(_SWITCH_S)  # a model that computes delays no alert
         bridge_logging(self.get_logger())
         first = declarations(parameters.NodeConfig) | {"model": declarations(InteractionConfig)["model"]}
         parameters.declare(self, first)
@@ -59,9 +65,11 @@ class InteractionNode(LifecycleNode):
         self._foxglove: FoxgloveAudio | None = None
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._timer = steady_timer(self, 1.0, self._publish_diagnostics)
+        self._watch_timer = steady_timer(self, _WATCH_PERIOD_S, self._watch_on)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(SetBool, "~/mute", self._on_mute)
         self.create_service(Trigger, "~/acknowledge", self._on_acknowledge)
+        self._times = TimeServices(self)
 
     @property
     def wants_autostart(self) -> bool:
@@ -80,6 +88,7 @@ class InteractionNode(LifecycleNode):
             return _FAILURE
         for topic, type_name in OUTPUT_TYPES.items():
             self._outputs[topic] = self.create_lifecycle_publisher(message_type(type_name), topic, OUTPUT_QOS[topic])
+        self._times.service = TimeService(self._assembly.timekeeper, self._node_clock.now_ns)
         if self._assembly.config.foxglove:
             self._foxglove = FoxgloveAudio(self)
         return _SUCCESS
@@ -114,6 +123,7 @@ class InteractionNode(LifecycleNode):
         if self._foxglove is not None:
             self._foxglove.close()
             self._foxglove = None
+        self._times.service = None
         if self._assembly is not None:
             self._assembly.model.close()
             self._assembly = None
@@ -141,6 +151,11 @@ class InteractionNode(LifecycleNode):
         self._outputs[topic].publish(fill(message_type(type_name)(), tree))
         if isinstance(record, IntentProposal):
             self._forwarder.publish(record)
+
+    def _watch_on(self) -> None:
+        """Let what is watched go on where no sensor gives anything."""
+        if self._assembly is not None and self._inputs is not None:
+            self._assembly.tick(self._node_clock.now_ns())
 
     def _publish_diagnostics(self) -> None:
         counters = dict(self._newest.counters) if self._newest else {}
@@ -174,7 +189,7 @@ class InteractionNode(LifecycleNode):
 
     def _on_acknowledge(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Take note that somebody knows of the open alerts."""
-        if self._assembly is None or self._assembly.safety is None:
+        if self._assembly is None or not self._assembly.safety.is_watching:
             response.message = "nothing is watched; set safety.lab_file to a lab file and configure the node"
             return response
         rules = self._assembly.safety.acknowledge()

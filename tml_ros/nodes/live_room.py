@@ -17,14 +17,12 @@ import numpy as np
 import rclpy
 from numpy.typing import NDArray
 from rclpy.node import Node
-from rclpy.task import Future
 
 from tml_ros import wire
-from tml_ros.errors import TmlError
 from tml_ros.evaluation.room import Room, RoomConfig
-from tml_ros.nodes.messages import fill, message_type
-from tml_ros.nodes.qos import OUTPUT_QOS, input_profile
-from tml_ros.nodes.spinning import make_executor, spin_until
+from tml_ros.nodes.messages import message_type
+from tml_ros.nodes.qos import OUTPUT_QOS
+from tml_ros.nodes.sensors import Sensors, header_tree, image_tree, sound_tree
 from tml_ros.records import SAMPLE_RATE_HZ, MicroTurn, StampedImage
 
 __all__ = ["LiveRoom", "live_room"]
@@ -32,7 +30,6 @@ __all__ = ["LiveRoom", "live_room"]
 _CHUNK = SAMPLE_RATE_HZ // 50
 _CHUNK_NS = 20_000_000
 _INPUTS = ("audio/in", "audio/reference", "image", "text/in", "playback")
-_PATIENCE_S = 60.0
 
 
 @contextmanager
@@ -63,28 +60,13 @@ class LiveRoom(Room):
         Raises:
             TmlError: nobody listens after a minute.
         """
-        self._node = node
-        self._executor = make_executor()
-        self._executor.add_node(node)
+        self._sensors = Sensors(node, _INPUTS)
         self._records: list[wire.Published] = []
-        self._publishers = {
-            topic: node.create_publisher(
-                message_type(wire.INPUT_TYPES[topic]), topic, input_profile(topic, reliable=True)
-            )
-            for topic in _INPUTS
-        }
         for topic, type_name in wire.OUTPUT_TYPES.items():
             take = functools.partial(self._take, topic)
             node.create_subscription(message_type(type_name), topic, take, OUTPUT_QOS[topic])
-        self._wait_for_listeners()
+        self._sensors.wait_for_listeners()
         super().__init__(config, epoch_ns=time.time_ns() + 300_000_000)
-
-    def _wait_for_listeners(self) -> None:
-        deadline = time.monotonic() + _PATIENCE_S
-        while any(not publisher.get_subscription_count() for publisher in self._publishers.values()):
-            if time.monotonic() > deadline:
-                raise TmlError(f"no interaction node listens after {_PATIENCE_S:.0f} s; see its log")
-            self._spin(0.05)
 
     def _take(self, topic: str, message: Any) -> None:
         record = wire.published(topic, message)
@@ -95,7 +77,7 @@ class LiveRoom(Room):
         """Deliver a micro-turn as it goes by; return what was published meanwhile."""
         for number in range(len(turn.audio) // _CHUNK):
             end_ns = turn.start_ns + (number + 1) * _CHUNK_NS
-            self._wait_until(end_ns + round(self._config.react_s * 1e9))
+            self._sensors.wait_until(end_ns + round(self._config.react_s * 1e9))
             piece = np.s_[number * _CHUNK : (number + 1) * _CHUNK]
             if turn.reference is not None:
                 self._send_sound("audio/reference", "loudspeaker", turn, number, turn.reference[piece])
@@ -107,49 +89,16 @@ class LiveRoom(Room):
     def _send_others(self, turn: MicroTurn, images: Sequence[StampedImage], start_ns: int, end_ns: int) -> None:
         for text in turn.texts:
             if start_ns <= text.stamp_ns < end_ns:
-                self._send("text/in", {"data": text.text})
+                self._sensors.send("text/in", {"data": text.text})
         for image in images:
             if start_ns <= image.stamp_ns < end_ns:
-                self._send("image", _image(image))
+                self._sensors.send("image", image_tree(image))
         for report in self._reports:
             if start_ns < report.stamp_ns <= end_ns or (start_ns == turn.start_ns and report.stamp_ns <= start_ns):
                 fields = {"utterance_id": report.utterance_id, "state": int(report.state)}
                 played = {"samples_played": report.samples_played}
-                self._send("playback", {"header": _header(report.stamp_ns), **fields, **played})
+                self._sensors.send("playback", {"header": header_tree(report.stamp_ns), **fields, **played})
 
     def _send_sound(self, topic: str, stream: str, turn: MicroTurn, number: int, samples: NDArray[np.float32]) -> None:
-        tree = {
-            "header": _header(turn.start_ns + number * _CHUNK_NS),
-            "stream_id": stream,
-            "first_sample": turn.index * len(turn.audio) + number * _CHUNK,
-            "sample_rate": SAMPLE_RATE_HZ,
-            "channels": 1,
-            "encoding": "F32LE",
-            "data": samples.astype("<f4").tobytes(),
-        }
-        self._send(topic, tree)
-
-    def _send(self, topic: str, tree: dict[str, Any]) -> None:
-        self._publishers[topic].publish(fill(message_type(wire.INPUT_TYPES[topic])(), tree))
-
-    def _wait_until(self, stamp_ns: int) -> None:
-        while (left_ns := stamp_ns - time.time_ns()) > 0:
-            self._spin(left_ns / 1e9)
-
-    def _spin(self, seconds: float) -> None:
-        spin_until(self._executor, Future(executor=self._executor), seconds)
-
-
-def _header(stamp_ns: int) -> dict[str, Any]:
-    return {"stamp": {"sec": stamp_ns // 1_000_000_000, "nanosec": stamp_ns % 1_000_000_000}}
-
-
-def _image(image: StampedImage) -> dict[str, Any]:
-    return {
-        "header": _header(image.stamp_ns),
-        "width": image.width,
-        "height": image.height,
-        "encoding": image.encoding,
-        "step": image.step,
-        "data": bytes(image.data),
-    }
+        stamp_ns, first = turn.start_ns + number * _CHUNK_NS, turn.index * len(turn.audio) + number * _CHUNK
+        self._sensors.send(topic, sound_tree(stamp_ns, stream, first, samples))

@@ -19,6 +19,11 @@ class SafetyConfig:
         False, "Go on without the watchers whose model file or library is missing; otherwise the node refuses to start"
     )
     speak: bool = param(True, "Say alerts, before all other speech; without it they are on the topic only")
+    state_file: str = param(
+        "",
+        "JSON file in which open alerts and stated facts outlive a restart or a crash: names, times and the words of "
+        "the alerts, nothing that was heard or seen; empty: in memory only. A replay neither reads nor writes it",
+    )
     queue_windows: int = param(
         25,
         "Micro-turns that may wait for the watchers; beyond it the oldest is given up and counted",

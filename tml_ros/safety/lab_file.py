@@ -1,4 +1,4 @@
-"""Read a lab file: zones, watchers, facts and rules, each fault with its line and key.
+"""Read a lab file: zones, watchers, facts and rules, every fault with its line and key.
 
 What it refers to must exist: watchers and their values, zones, facts, rules, and intents on the allow-list with data
 that fit. It builds no watchers; ``monitor`` does.
@@ -6,10 +6,11 @@ that fit. It builds no watchers; ``monitor`` does.
 Source: config/lab.schema.json.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tml_ros.config import declarations, flatten, from_mapping
 from tml_ros.documents import Document, Key, read_document
@@ -23,6 +24,8 @@ from tml_ros.safety.rules import Acknowledgement, Escalation, Intent, Rule, Seve
 from tml_ros.safety.watcher import Watcher
 from tml_ros.safety.wording import placeholders
 from tml_ros.safety.zones import Zone
+
+T = TypeVar("T")
 
 __all__ = ["Fact", "LabFile", "WatcherSpec", "load_lab"]
 
@@ -87,14 +90,33 @@ class _Reader:
         self._allow_list = allow_list
         self._values: dict[str, tuple[str, ...]] = {}
         self._facts: tuple[Fact, ...] = ()
+        self._faults: list[str] = []
 
     def read(self) -> LabFile:
-        zones = {name: self._zone(name, points) for name, points in self._content.get("zones", {}).items()}
-        watchers = tuple(self._watcher(name, body, zones) for name, body in self._content["watchers"].items())
-        self._facts = tuple(self._fact(name, body) for name, body in self._content.get("facts", {}).items())
-        acknowledge = self._phrases(("acknowledge",), self._content.get("acknowledge", _ACKNOWLEDGED))
-        rules = tuple(self._rule(name, body) for name, body in self._content["rules"].items())
+        """Return the content, or refuse it for all of its faults."""
+        zones = self._each("zones", self._zone)
+        watchers = tuple(self._each("watchers", self._watcher).values())
+        self._facts = tuple(self._each("facts", self._fact).values())
+        words = self._content.get("acknowledge", _ACKNOWLEDGED)
+        acknowledge = self._try(lambda: self._phrases(("acknowledge",), words)) or Phrases(())
+        rules = tuple(self._each("rules", self._rule).values())
+        if self._faults:
+            self._document.fail_all(self._faults)
         return LabFile(self._document.path, self._content["lab"], zones, watchers, self._facts, acknowledge, rules)
+
+    def _each(self, part: str, make: Callable[[str, Any], T]) -> dict[str, T]:
+        """Make what a part of the file names, as far as it is right."""
+        given = self._content.get(part, {})
+        made = ((name, self._try(partial(make, name, body))) for name, body in given.items())
+        return {name: one for name, one in made if one is not None}
+
+    def _try(self, make: Callable[[], T]) -> T | None:
+        """Return what is made, or None and remember why not."""
+        try:
+            return make()
+        except ConfigError as err:
+            self._faults.append(str(err))
+            return None
 
     # ---------------------------------------------------------------------------------------------- what there is
 
@@ -104,10 +126,12 @@ class _Reader:
         except ConfigError as err:
             self._document.fail(("zones", name), str(err))
 
-    def _watcher(self, name: str, body: Mapping[str, Any], zones: Mapping[str, Zone]) -> WatcherSpec:
+    def _watcher(self, name: str, body: Mapping[str, Any]) -> WatcherSpec:
         key: Key = ("watchers", name)
+        self._values[name] = ()  # as long as its kind is not known
         try:
             factory = WATCHERS.factory(body["kind"])
+            self._values[name] = tuple(factory.values)
         except ModelError:
             self._document.unknown((*key, "kind"), body["kind"], "kind of watcher", WATCHERS.available())
         given = {part: value for part, value in body.items() if part != "kind"}
@@ -120,9 +144,8 @@ class _Reader:
                 known[part].check(value)
             except ConfigError as err:
                 self._document.fail(at, str(err))
-        if given.get("zone") and given["zone"] not in zones:
-            self._document.unknown((*key, "zone"), given["zone"], "zone", zones)
-        self._values[name] = tuple(factory.values)
+        if given.get("zone") and given["zone"] not in self._content.get("zones", {}):
+            self._document.unknown((*key, "zone"), given["zone"], "zone", self._content.get("zones", {}))
         where = f"{self._document.path}:{self._document.line(key)}: watchers.{name}"
         try:
             return WatcherSpec(name, factory, from_mapping(factory.config_type, given), where)
@@ -148,9 +171,11 @@ class _Reader:
     def _rule(self, name: str, body: Mapping[str, Any]) -> Rule:
         key: Key = ("rules", name)
         for part in ("describe", "say", "advise"):
-            self._check_text((*key, part), body.get(part, ""))
+            self._try(partial(self._check_text, (*key, part), body.get(part, "")))
         say = "" if body.get("silent", False) else body.get("say", body["describe"])
         used = dict.fromkeys(_watchers_in(body["when"]))
+        intent = self._try(lambda: self._intent((*key, "intent"), body.get("intent")))
+        must_acknowledge = self._try(lambda: self._acknowledgement((*key, "acknowledge"), body.get("acknowledge")))
         return Rule(
             name=name,
             when=self._condition((*key, "when"), body["when"]),
@@ -159,19 +184,23 @@ class _Reader:
             category=body.get("category", ""),
             say=say,
             advise=body.get("advise", ""),
-            intent=self._intent((*key, "intent"), body.get("intent")),
+            intent=intent,
             clear_after_s=float(body.get("clear_after_s", 1.0)),
             cool_down_s=float(body.get("cool_down_s", 0.0)),
             update_s=float(body.get("update_s", 5.0)),
-            must_acknowledge=self._acknowledgement((*key, "acknowledge"), body.get("acknowledge")),
+            must_acknowledge=must_acknowledge,
             clears=body.get("clears", True),
             watchers=tuple(used),
         )
 
+    def _is_open(self, value: str) -> bool:
+        """Tell whether a value is of a watcher whose kind is not known: that is fault enough."""
+        return self._values.get(value.partition(".")[0]) == ()
+
     def _check_text(self, key: Key, template: str) -> None:
         known = [f"{watcher}.{value}" for watcher, values in self._values.items() for value in values]
         for name in placeholders(template):
-            if name != "lab" and name not in known:
+            if name != "lab" and name not in known and not self._is_open(name):
                 self._document.unknown(key, name, "value", [*known, "lab"])
 
     def _condition(self, key: Key, body: Mapping[str, Any]) -> conditions.Held:
@@ -181,7 +210,7 @@ class _Reader:
         if "value" in body:
             return self._value(key, body)
         if "fact" in body:
-            names = [fact.name for fact in self._facts]
+            names = list(self._content.get("facts", {}))
             if body["fact"] not in names:
                 self._document.unknown((*key, "fact"), body["fact"], "fact", names)
             return conditions.FactIs(body["fact"])
@@ -200,7 +229,7 @@ class _Reader:
 
     def _value(self, key: Key, body: Mapping[str, Any]) -> conditions.Condition:
         known = [f"{watcher}.{value}" for watcher, values in self._values.items() for value in values]
-        if body["value"] not in known:
+        if body["value"] not in known and not self._is_open(body["value"]):
             self._document.unknown((*key, "value"), body["value"], "value", known)
         if ("above" in body) == ("below" in body):
             self._document.fail(key, "expected either above or below beside value; give one of them")

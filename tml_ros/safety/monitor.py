@@ -6,7 +6,6 @@ It knows neither ROS nor models nor threads.
 """
 
 import logging
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -24,6 +23,7 @@ from tml_ros.records import (
 )
 from tml_ros.safety.conditions import Situation
 from tml_ros.safety.eye import Eye, EyeConfig
+from tml_ros.safety.kept import Kept
 from tml_ros.safety.lab_file import LabFile, WatcherSpec
 from tml_ros.safety.rules import AlertChange, RuleState
 from tml_ros.safety.watcher import SafetyTurn, Surroundings, Watcher, Words
@@ -32,7 +32,6 @@ from tml_ros.safety.wording import Wording, placeholders
 __all__ = ["SafetyMonitor", "SafetyOutput"]
 
 ALERT_PRIORITY = 255
-_NAMESPACE = uuid.UUID("6d3a2a52-86a4-4b7e-9a35-9d1f0e2b7c55")
 _MAX_GAP_NS = 30_000_000_000
 _BACK_NS = 1_000_000
 _log = logging.getLogger(__name__)
@@ -66,10 +65,11 @@ class SafetyMonitor:
         self._eye_config = eye or EyeConfig()
         self._eye = Eye(self._eye_config)
         self._watchers = self._build(lab.watchers, allow_missing=allow_missing)
-        self._rules = tuple(RuleState(rule) for rule in lab.rules)
+        self._rules = tuple(RuleState(rule, lab.lab) for rule in lab.rules)
         self._facts = {fact.name: fact.initially for fact in lab.facts}
         self._offset_ns = 0
         self._end_ns: int | None = None
+        self._restored = Kept()
 
     @property
     def phrases(self) -> tuple[str, ...]:
@@ -88,6 +88,27 @@ class SafetyMonitor:
         """Names of the rules with an open alert."""
         return tuple(state.rule.name for state in self._rules if state.is_open)
 
+    @property
+    def facts(self) -> dict[str, bool]:
+        """What people have stated, by name."""
+        return dict(self._facts)
+
+    @property
+    def kept(self) -> Kept:
+        """What has to outlive a restart, on the clock of the turns as they come."""
+        offset_ns = self._offset_ns
+        alerts = {one.rule.name: one.open.moved(-offset_ns) for one in self._rules if one.open is not None}
+        return Kept(self._lab.lab, (self._end_ns or 0) - offset_ns, alerts, dict(self._facts))
+
+    def restore(self, kept: Kept) -> None:
+        """Go on from what there was before a restart; told with the first turn. Of another place nothing is taken."""
+        names = {state.rule.name for state in self._rules} if kept.lab == self._lab.lab else set()
+        for rule in sorted(kept.alerts.keys() - names):
+            _log.warning("an alert of rule %r of %r was open, and is no rule here: it is forgotten", rule, kept.lab)
+        if kept.lab == self._lab.lab:
+            self._restored = kept
+            self._facts |= {name: value for name, value in kept.facts.items() if name in self._facts}
+
     def step(self, turn: MicroTurn, heard: Iterable[TranscriptEvent] = ()) -> SafetyOutput:
         """Take in the next micro-turn. heard: transcripts that have come since the last one."""
         self._follow_clock(turn)
@@ -98,7 +119,7 @@ class SafetyMonitor:
         }
         self._note_facts(mine.words)
         wording = Wording(values, {"lab": self._lab.lab})
-        changes = self._acknowledged(mine)
+        changes = self._go_on(turn.start_ns, wording) + self._acknowledged(mine)
         for state in self._rules:
             now = Situation(mine.start_ns, mine.end_ns, values, self._facts, mine.words, self.open_rules)
             changes += state.step(now, wording)
@@ -111,6 +132,12 @@ class SafetyMonitor:
         now = Situation(self._end_ns, self._end_ns)
         changes = [change for state in self._rules for change in state.acknowledge(now, by)]
         return self._tell(changes, self._end_ns)
+
+    def _go_on(self, now_ns: int, wording: Wording) -> list[AlertChange]:
+        """Open again what was open before a restart."""
+        kept, self._restored = self._restored.as_of(now_ns), Kept()
+        known = ((state, kept.alerts.get(state.rule.name)) for state in self._rules)
+        return [state.restore(one, wording) for state, one in known if one is not None]
 
     # -------------------------------------------------------------------------------------------------- the turn
 
@@ -202,17 +229,16 @@ class SafetyMonitor:
         )
 
     def _alert(self, change: AlertChange, stamp_ns: int) -> SafetyAlert:
-        first_ns = change.observed_start_ns - self._offset_ns
         return SafetyAlert(
             stamp_ns=stamp_ns,
-            alert_id=str(uuid.uuid5(_NAMESPACE, f"{self._lab.lab}/{change.rule.name}/{change.number}/{first_ns}")),
+            alert_id=change.alert_id,
             state=change.state,
             severity=int(change.severity),
             rule=change.rule.name,
             category=change.rule.category,
             description=change.description,
             confidence=1.0,
-            observed_start_ns=first_ns,
+            observed_start_ns=change.observed_start_ns - self._offset_ns,
             observed_end_ns=change.observed_end_ns - self._offset_ns,
             recommended_action=change.rule.advise,
         )

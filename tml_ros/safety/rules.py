@@ -1,9 +1,12 @@
 """The rules of a lab, and the life of the alert of each: raised, updated, escalated, acknowledged, cleared.
 
-A rule has at most one open alert. All times are those of the turns, so the same turns give the same alerts. It knows
-neither watchers nor files, neither speech nor topics: ``monitor`` does.
+A rule has at most one open alert. All times are those of the turns, so the same turns give the same alerts. One that
+was open before a restart goes on; as nobody saw what happened meanwhile, one that has to be acknowledged is not cleared
+before that, or before its condition was seen to hold again. It knows neither watchers nor files, neither speech nor
+topics: ``monitor`` does.
 """
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -13,7 +16,9 @@ from tml_ros.records import AlertState
 from tml_ros.safety.conditions import Held, Situation
 from tml_ros.safety.wording import Wording
 
-__all__ = ["Acknowledgement", "AlertChange", "Escalation", "Intent", "Rule", "RuleState", "Severity"]
+__all__ = ["Acknowledgement", "AlertChange", "Escalation", "Intent", "OpenAlert", "Rule", "RuleState", "Severity"]
+
+_NAMESPACE = uuid.UUID("6d3a2a52-86a4-4b7e-9a35-9d1f0e2b7c55")
 
 
 class Severity(IntEnum):
@@ -73,10 +78,13 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class AlertChange:
-    """A step in the life of an alert. Times are those of the turns; say: what is spoken now, may be empty."""
+    """A step in the life of an alert. Times are those of the turns; say: what is spoken now, may be empty.
+
+    alert_id: the same from raised to cleared.
+    """
 
     rule: Rule
-    number: int
+    alert_id: str
     state: AlertState
     severity: Severity
     description: str
@@ -89,10 +97,11 @@ class AlertChange:
 
 
 @dataclass(slots=True)
-class _Open:
-    """The open alert of a rule."""
+class OpenAlert:
+    """The open alert of a rule. Times are those of the turns. is_restored: nobody saw its condition since a restart."""
 
     number: int
+    alert_id: str
     since_ns: int
     raised_ns: int
     seen_ns: int
@@ -103,6 +112,20 @@ class _Open:
     absent_ns: int | None = None
     is_acknowledged: bool = False
     is_escalated: bool = False
+    is_restored: bool = False
+
+    def moved(self, by_ns: int) -> "OpenAlert":
+        """Return it on another clock."""
+        absent_ns = None if self.absent_ns is None else self.absent_ns + by_ns
+        return replace(
+            self,
+            since_ns=self.since_ns + by_ns,
+            raised_ns=self.raised_ns + by_ns,
+            seen_ns=self.seen_ns + by_ns,
+            told_ns=self.told_ns + by_ns,
+            said_ns=self.said_ns + by_ns,
+            absent_ns=absent_ns,
+        )
 
 
 class RuleState:
@@ -111,9 +134,11 @@ class RuleState:
     Thread: one caller at a time.
     """
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, lab: str = "") -> None:
+        """Begin without an alert. lab: the place, for alerts of several places need other names."""
         self.rule = rule
-        self._open: _Open | None = None
+        self._lab = lab
+        self._open: OpenAlert | None = None
         self._number = 0
         self._quiet_until_ns: int | None = None
 
@@ -123,9 +148,16 @@ class RuleState:
         return self._open is not None
 
     @property
-    def is_unanswered(self) -> bool:
-        """Whether there is an open alert that nobody has acknowledged."""
-        return self._open is not None and not self._open.is_acknowledged
+    def open(self) -> OpenAlert | None:
+        """The alert that has not been cleared; not to be changed."""
+        return self._open
+
+    def restore(self, one: OpenAlert, wording: Wording) -> AlertChange:
+        """Go on with an alert that was open before a restart, and tell it again: aloud if nobody has answered."""
+        self._open = replace(one, is_restored=True, absent_ns=None)
+        self._number = max(self._number, one.number)
+        say = "" if one.is_acknowledged else wording.fill(self.rule.say)
+        return replace(self._change(self._open, AlertState.UPDATED), say=say)
 
     def step(self, now: Situation, wording: Wording) -> list[AlertChange]:
         """Take in the next turn and return what changed."""
@@ -137,9 +169,9 @@ class RuleState:
             return []
         changes: list[AlertChange] = []
         if holds:
-            one.seen_ns, one.absent_ns = now.end_ns, None
+            one.seen_ns, one.absent_ns, one.is_restored = now.end_ns, None, False
             changes += self._update(one, now, wording)
-        elif holds is False and self.rule.clears:
+        elif holds is False and self.rule.clears and not self._must_wait(one):
             one.absent_ns = one.absent_ns if one.absent_ns is not None else now.start_ns
             if now.end_ns - one.absent_ns >= round(self.rule.clear_after_s * 1e9):
                 return [self._clear(one, now)]
@@ -160,24 +192,37 @@ class RuleState:
     def _is_cooling(self, now: Situation) -> bool:
         return self._quiet_until_ns is not None and now.end_ns < self._quiet_until_ns
 
+    def _must_wait(self, one: OpenAlert) -> bool:
+        """Tell whether only a person can end it: what happened during a restart nobody saw."""
+        return one.is_restored and self.rule.must_acknowledge is not None and not one.is_acknowledged
+
     def _raise(self, now: Situation, wording: Wording) -> AlertChange:
         self._number += 1
         since_ns = self.rule.when.since_ns if self.rule.when.since_ns is not None else now.start_ns
+        name = str(uuid.uuid5(_NAMESPACE, f"{self._lab}/{self.rule.name}/{self._number}/{since_ns}"))
         described = wording.fill(self.rule.describe)
-        self._open = _Open(
-            self._number, since_ns, now.end_ns, now.end_ns, self.rule.severity, described, now.end_ns, now.end_ns
+        self._open = OpenAlert(
+            number=self._number,
+            alert_id=name,
+            severity=self.rule.severity,
+            description=described,
+            since_ns=since_ns,
+            raised_ns=now.end_ns,
+            seen_ns=now.end_ns,
+            told_ns=now.end_ns,
+            said_ns=now.end_ns,
         )
         say = wording.fill(self.rule.say)
         return replace(self._change(self._open, AlertState.RAISED), say=say, intent=self.rule.intent)
 
-    def _update(self, one: _Open, now: Situation, wording: Wording) -> list[AlertChange]:
+    def _update(self, one: OpenAlert, now: Situation, wording: Wording) -> list[AlertChange]:
         described = wording.fill(self.rule.describe)
         if described == one.description or now.end_ns - one.told_ns < round(self.rule.update_s * 1e9):
             return []
         one.description, one.told_ns = described, now.end_ns
         return [self._change(one, AlertState.UPDATED)]
 
-    def _press(self, one: _Open, now: Situation, wording: Wording) -> list[AlertChange]:
+    def _press(self, one: OpenAlert, now: Situation, wording: Wording) -> list[AlertChange]:
         """Escalate, and say it again, as long as nobody acknowledges."""
         wanted = self.rule.must_acknowledge
         if wanted is None or one.is_acknowledged:
@@ -194,12 +239,20 @@ class RuleState:
             return [replace(self._change(one, AlertState.UPDATED), say=wording.fill(self.rule.say))]
         return []
 
-    def _clear(self, one: _Open, now: Situation) -> AlertChange:
+    def _clear(self, one: OpenAlert, now: Situation) -> AlertChange:
         self._open = None
         self._quiet_until_ns = now.end_ns + round(self.rule.cool_down_s * 1e9)
         return self._change(one, AlertState.CLEARED)
 
-    def _change(self, one: _Open, state: AlertState, by: str = "", intent: Intent | None = None) -> AlertChange:
+    def _change(self, one: OpenAlert, state: AlertState, by: str = "", intent: Intent | None = None) -> AlertChange:
         return AlertChange(
-            self.rule, one.number, state, one.severity, one.description, one.since_ns, one.seen_ns, by=by, intent=intent
+            self.rule,
+            one.alert_id,
+            state,
+            one.severity,
+            one.description,
+            one.since_ns,
+            one.seen_ns,
+            by=by,
+            intent=intent,
         )

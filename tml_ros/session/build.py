@@ -14,6 +14,7 @@ from tml_ros.duplex.registry import available_models, create_model, model_parame
 from tml_ros.intents.allow_list import AllowList
 from tml_ros.resources import locate
 from tml_ros.safety import SafetyMonitor, load_lab
+from tml_ros.safety.kept import read_kept
 from tml_ros.session.config import InteractionConfig
 from tml_ros.session.context import read_facts
 from tml_ros.session.counting import Counting
@@ -30,41 +31,40 @@ __all__ = ["Assembly", "all_parameters", "build", "read_config"]
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """An engine with what it was built from; close the model after the engine. safety: where a place is watched."""
+    """An engine with what it was built from; close the model after the engine. safety: alerts, beside the model."""
 
     config: InteractionConfig
     model: DuplexModel
     engine: InferenceEngine
-    safety: SafetyPath | None = None
+    safety: SafetyPath
+    timekeeper: Timekeeper
 
     @property
     def counters(self) -> Counter[str]:
         """What engine and watchers counted so far."""
-        return self.engine.counters + (self.safety.counters if self.safety is not None else Counter())
+        return self.engine.counters + self.safety.counters
 
     def start(self, publish: Callable[[TurnRecords], None], publish_one: Callable[[Published], None]) -> None:
         """Begin to work in threads; ``publish`` is called from the engine's, ``publish_one`` from that of safety."""
-        safety = self.safety
-        if safety is not None:
-            safety.start(publish_one)
+        self.safety.start(publish_one)
 
         def hear_and_publish(done: TurnRecords) -> None:
-            if safety is not None:
-                safety.hear(done.records)
+            self.safety.hear(done.records)
             publish(done)
 
         self.engine.start(hear_and_publish)
 
     def submit(self, window: ClosedWindow) -> None:
         """Hand a window to the watchers and to the model; neither waits for the other."""
-        if self.safety is not None:
-            self.safety.submit(window)
+        self.safety.submit(window)
         self.engine.submit(window)
+
+    def tick(self, now_ns: int) -> None:
+        """Take note of the clock, a few times a second; what is watched goes on when no window comes."""
+        self.safety.tick(now_ns)
 
     def process(self, window: ClosedWindow) -> TurnRecords:
         """Run a window through both in the caller's thread: what the watchers say comes first."""
-        if self.safety is None:
-            return self.engine.process(window)
         alerts = tuple(self.safety.process(window))
         done = self.engine.process(window)
         self.safety.hear(done.records)
@@ -72,8 +72,7 @@ class Assembly:
 
     def stop(self) -> None:
         """Finish what is at work and end the session."""
-        if self.safety is not None:
-            self.safety.stop()
+        self.safety.stop()
         self.engine.stop()
 
 
@@ -106,7 +105,7 @@ def build(
         values: parameters, flat or nested.
         clock: what time is told by.
         port: where tasks are sent; without it there is nobody to ask.
-        keeps_history: whether processes that are timed go into ``time.history_file``; not in a replay.
+        keeps_history: whether ``time.history_file`` and ``safety.state_file`` are read and written; not in a replay.
 
     Raises:
         ConfigError: a parameter, the intents file, the lab file or the history's file is wrong.
@@ -127,16 +126,26 @@ def build(
     runs = Runs(Path(file).expanduser() if file else None)
     timekeeper = Timekeeper(runs, Counting(config.time.count_region))
     engine = InferenceEngine(model, config, speech, allow_list, clock, port, timekeeper)
-    return Assembly(config, model, engine, _safety(config, engine, speech, allow_list))
+    safety = _safety(config, engine, speech, allow_list, timekeeper, keeps_state=keeps_history)
+    return Assembly(config, model, engine, safety, timekeeper)
 
 
 def _safety(
-    config: InteractionConfig, engine: InferenceEngine, speech: Synthesiser, allow_list: AllowList
-) -> SafetyPath | None:
-    """Return what watches the place, None where nothing is to be watched."""
-    if not config.safety.lab_file:
-        return None
-    lab = load_lab(locate(config.safety.lab_file), allow_list)
-    monitor = SafetyMonitor(lab, eye=config.safety.eye, allow_missing=config.safety.allow_missing)
+    config: InteractionConfig,
+    engine: InferenceEngine,
+    speech: Synthesiser,
+    allow_list: AllowList,
+    timekeeper: Timekeeper,
+    *,
+    keeps_state: bool,
+) -> SafetyPath:
+    """Return the way of alerts, with what watches the place where one is to be watched."""
+    monitor, state_file = None, None
+    if config.safety.lab_file:
+        lab = load_lab(locate(config.safety.lab_file), allow_list)
+        monitor = SafetyMonitor(lab, eye=config.safety.eye, allow_missing=config.safety.allow_missing)
+        if keeps_state and config.safety.state_file:
+            state_file = Path(config.safety.state_file).expanduser()
+            monitor.restore(read_kept(state_file))
     backend = cast(Literal["own", "cv_bridge"], config.image_backend)
-    return SafetyPath(monitor, config.safety, speech, allow_list, engine.tell, backend)
+    return SafetyPath(monitor, config.safety, speech, allow_list, engine.tell, backend, timekeeper, state_file)

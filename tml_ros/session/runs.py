@@ -124,6 +124,11 @@ class Runs:
         took = self._took.get(name) or self._took.get(self._last)
         return took[-1] if took else None
 
+    def took_ns(self, name: str) -> int | None:
+        """Return how long the last one of exactly that name took, None when there was none."""
+        took = self._took.get(name)
+        return took[-1] if took else None
+
     def usual_ns(self, name: str = "") -> int | None:
         """Return the median of the last five, chosen as for ``last_ns``."""
         took = self._took.get(name) or self._took.get(self._last)

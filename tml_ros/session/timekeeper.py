@@ -6,6 +6,7 @@ everything goes on with the time that it had; when it jumps ahead, that time cou
 nor models, and does not decide when something is said.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from tml_ros.records import (
 from tml_ros.session.counting import Counting
 from tml_ros.session.names import name_in
 from tml_ros.session.runs import Run, Runs
-from tml_ros.session.timers import Timers
+from tml_ros.session.timers import Timer, Timers
 
 __all__ = ["Answer", "Moment", "Timekeeper"]
 
@@ -31,6 +32,7 @@ CONVERSATION = "conversation"
 TIMER = "timer"
 _STOPWATCH = "stopwatch"
 _OF_A_PROCESS = {TimeAction.STOP, TimeAction.ELAPSED, TimeAction.LAST, TimeAction.USUAL, TimeAction.WATCH}
+_BACK_NS = 1_000_000_000  # less is no clock that was set back
 _OFTEN_NS = 60_000_000_000  # reminders that come at least so often end when somebody only says stop
 _RULE = "process_overdue"
 _NOTHING = "I am not timing anything."
@@ -60,12 +62,16 @@ class Timekeeper:
 
     Attributes:
         counting: what is being counted.
+        tells_overdue: whether ``due`` tells of processes that take too long; otherwise somebody else asks for them.
 
-    Thread: one caller at a time, whichever thread it is.
+    Thread: ``counting`` belongs to that of the micro-turns; all else may be called from any, and ``news`` never waits
+    for the others.
     """
 
     def __init__(self, runs: Runs | None = None, counting: Counting | None = None) -> None:
         self.counting = counting or Counting()
+        self.tells_overdue = True
+        self._lock = threading.RLock()
         self._timers = Timers()
         self._runs = runs or Runs()
         self._now_ns: int | None = None
@@ -91,49 +97,86 @@ class Timekeeper:
     @property
     def counters(self) -> Counter[str]:
         """What was dropped or lost so far."""
-        return self._timers.counters + self._runs.counters
+        with self._lock:
+            return self._timers.counters + self._runs.counters
 
     def open(self, start_ns: int) -> None:
         """Take note that a session begins; its clock may have been set since the last one."""
-        if self._now_ns is None:
-            self._runs.check(start_ns)
-        elif start_ns < self._now_ns:
-            self._timers.move(start_ns - self._now_ns)
-            self._runs.move(start_ns - self._now_ns)
-        self._now_ns = start_ns
+        with self._lock:
+            if self._now_ns is None:
+                self._runs.check(start_ns)
+            elif start_ns < self._now_ns - _BACK_NS:
+                self._timers.move(start_ns - self._now_ns)
+                self._runs.move(start_ns - self._now_ns)
+            self._now_ns = start_ns
 
     def forget_reminders(self) -> None:
         """Drop what was to be said later; processes go on."""
-        self._timers.cancel(self._timers.waiting)
+        with self._lock:
+            self._timers.cancel(self._timers.waiting)
 
     # ------------------------------------------------------------------------------------------- as time goes by
 
     def due(self, end_ns: int) -> tuple[TextInput, ...]:
         """Return what is to be said in the micro-turn that ends now: reminders, and processes that take too long."""
-        self._now_ns = end_ns
-        late = self._runs.overdue(end_ns)
-        for run in late:
-            self._raise(run, end_ns)
-        words = (TextInput(run.started_ns + (run.limit_ns or 0), _overdue(run), TextSource.TIMER) for run in late)
-        return (*self._timers.due(end_ns), *words)
+        with self._lock:
+            self._now_ns = end_ns
+            late = self._overdue(end_ns) if self.tells_overdue else []
+            self._news += late
+            words = (TextInput(one.observed_start_ns, one.description, TextSource.TIMER) for one in late)
+            return (*self._timers.due(end_ns), *words)
+
+    def news(self, now_ns: int) -> list[SafetyAlert]:
+        """Return, once each, the alerts about processes that take too long by now, or have ended; never waits."""
+        if not self._lock.acquire(blocking=False):
+            return []
+        try:
+            if self._now_ns is None:
+                self.open(now_ns)
+            return [*self.alerts(), *self._overdue(now_ns)]
+        finally:
+            self._lock.release()
+
+    def _overdue(self, now_ns: int) -> list[SafetyAlert]:
+        return [self._raise(run, now_ns) for run in self._runs.overdue(now_ns)]
 
     def alerts(self) -> list[SafetyAlert]:
         """Return, once each, the alerts about processes that are raised or cleared."""
-        news, self._news = self._news, []
-        return news
+        with self._lock:
+            news, self._news = self._news, []
+            return news
+
+    @property
+    def timers(self) -> list[Timer]:
+        """What waits, the next one first."""
+        with self._lock:
+            return self._timers.waiting
+
+    @property
+    def running(self) -> list[Run]:
+        """The processes that run, the newest last."""
+        with self._lock:
+            return list(self._runs.running.values())
+
+    def took_ns(self, name: str) -> int | None:
+        """Return how long the last process of a name took, None when there was none."""
+        with self._lock:
+            return self._runs.took_ns(name)
 
     def add(self, drafts: tuple[TimerDraft, ...], now_ns: int) -> None:
         """Start timers that a model set."""
-        self._timers.add(drafts, now_ns)
+        with self._lock:
+            self._timers.add(drafts, now_ns)
 
     def answer(self, request: TimeRequest, moment: Moment) -> Answer:
         """Do what is asked and return what to say to it; nothing where nothing is to be said."""
-        is_known = request.name in ("", CONVERSATION) or self._runs.knows(request.name)
-        if request.action in _OF_A_PROCESS and request.otherwise and not is_known:
-            return Answer(task=request.otherwise)
-        return Answer(self._actions[request.action](request, moment))
+        with self._lock:
+            is_known = request.name in ("", CONVERSATION) or self._runs.knows(request.name)
+            if request.action in _OF_A_PROCESS and request.otherwise and not is_known:
+                return Answer(task=request.otherwise)
+            return Answer(self._actions[request.action](request, moment))
 
-    def _raise(self, run: Run, now_ns: int) -> None:
+    def _raise(self, run: Run, now_ns: int) -> SafetyAlert:
         alert = SafetyAlert(
             stamp_ns=now_ns,
             alert_id=name_in(_RULE, f"{run.name}/{run.started_ns}"),
@@ -147,7 +190,7 @@ class Timekeeper:
             observed_end_ns=now_ns,
         )
         self._raised[run.name] = alert
-        self._news.append(alert)
+        return alert
 
     def _clear(self, name: str, now_ns: int) -> None:
         alert = self._raised.pop(name, None)

@@ -22,14 +22,16 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there as a whole or as it was before.
+def write_whole(path: Path, text: str, mode: int = 0o666) -> None:
+    """Write a file so that it is there as a whole or as it was before. mode: who may read it, less the umask.
 
     Raises:
         OSError: the disk does not take it.
     """
     draft = path.with_name(f".{path.name}.new")
     try:
+        draft.unlink(missing_ok=True)
+        draft.touch(mode=mode)
         draft.write_text(text, encoding="utf-8")
         sync(draft)
         draft.replace(path)
