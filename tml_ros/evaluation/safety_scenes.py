@@ -2,13 +2,12 @@
 
 An event is found by an alert of its kind that is raised from shortly before its begin until its end; an alert that
 belongs to no event is false. One alert may stand for events that overlap or follow closely, as its rule clears late.
-``python -m tml_ros.evaluation.safety_scenes --help`` prints the table. It knows no ROS.
+``tml safety`` prints the tables. It knows no ROS.
 """
 
-import argparse
 import json
-import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +18,9 @@ from numpy.typing import NDArray
 
 from tml_ros.records import MICRO_TURN_NS, MICRO_TURN_SAMPLES, AlertState, Frame, MicroTurn
 from tml_ros.safety import SafetyMonitor, load_lab
-from tml_ros.sights import SightEvent, SightKind, make_scene
+from tml_ros.sights import SightEvent, SightKind
 
-__all__ = ["Score", "alerts_of", "score", "table"]
+__all__ = ["Cost", "Score", "alerts_of", "score", "table"]
 
 EARLY_S, LATE_S = 0.3, 1.5
 RULES: Mapping[SightKind, str] = {
@@ -71,7 +70,22 @@ class Score:
         return self.found / (self.found + self.false) if self.found + self.false else 1.0
 
 
-def alerts_of(sights: Sights, truth: Sequence[SightEvent], fps: float = 10.0) -> list[tuple[SightKind, float]]:
+@dataclass(slots=True)
+class Cost:
+    """What watching takes, per micro-turn."""
+
+    seconds: list[float] = field(default_factory=list)
+
+    def figures(self) -> dict[str, float]:
+        """Return median and 95th percentile in milliseconds."""
+        if not self.seconds:
+            return {}
+        return {f"turn_p{round(100 * q)}_ms": 1e3 * float(np.quantile(self.seconds, q)) for q in (0.5, 0.95)}
+
+
+def alerts_of(
+    sights: Sights, truth: Sequence[SightEvent], fps: float = 10.0, cost: Cost | None = None
+) -> list[tuple[SightKind, float]]:
     """Return kind and time in seconds of every alert that is raised. truth: of the sights; slow to make."""
     other = SightKind.PERSON_IN_ZONE if _is_bench(sights, truth) else SightKind.HAND_IN_ZONE
     kinds = [kind for kind in RULES if kind is not other and (sights.zone or "zone." not in RULES[kind])]
@@ -84,7 +98,10 @@ def alerts_of(sights: Sights, truth: Sequence[SightEvent], fps: float = 10.0) ->
         monitor = SafetyMonitor(load_lab(path))
     raised = []
     for turn in _turns(sights.frames(fps)):
+        began_s = time.perf_counter()
         alerts = monitor.step(turn).alerts
+        if cost is not None:
+            cost.seconds.append(time.perf_counter() - began_s)
         at_s = (turn.end_ns - _START_NS) / 1e9
         raised += [(SightKind(alert.rule), at_s) for alert in alerts if alert.state is AlertState.RAISED]
     return raised
@@ -163,25 +180,3 @@ def table(scores: Mapping[SightKind, Score]) -> str:
         figures = (one.events, one.found, one.false, f"{one.recall:.3f}", f"{one.precision:.3f}", *delays)
         lines.append(f"| {kind} | {' | '.join(map(str, figures))} |")
     return "\n".join(lines)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table for scenes of a seed."""
-    parser = argparse.ArgumentParser(description="Score the watchers on rendered scenes.")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--count", type=int, default=40)
-    parser.add_argument("--themes", default="", help="comma-separated; default: all in turn")
-    options = parser.parse_args(arguments)
-    themes = [name for name in options.themes.split(",") if name] or [None]
-    scores: dict[SightKind, Score] = {}
-    for index in range(options.count):
-        scene = make_scene(options.seed, index, themes[index % len(themes)])
-        truth = scene.truth()
-        for fault in score(alerts_of(scene, truth), truth, scores, has_zone=bool(scene.zone)):
-            print(f"{options.seed}/{index} {scene.theme}: {fault}", file=sys.stderr)
-    print(table(scores))
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -19,6 +19,9 @@ class SafetyConfig:
         False, "Go on without the watchers whose model file or library is missing; otherwise the node refuses to start"
     )
     speak: bool = param(True, "Say alerts, before all other speech; without it they are on the topic only")
+    share_images: bool = param(
+        False, "Put the picture in which something was first seen into its alert; otherwise no picture leaves the node"
+    )
     queue_windows: int = param(
         25,
         "Micro-turns that may wait for the watchers; beyond it the oldest is given up and counted",

@@ -53,7 +53,7 @@ class WatcherSpec:
 
 @dataclass(frozen=True, slots=True)
 class LabFile:
-    """The checked content."""
+    """The checked content. allow_missing: go on without the watchers whose model file or library is missing."""
 
     path: Path
     lab: str
@@ -62,6 +62,7 @@ class LabFile:
     facts: tuple[Fact, ...]
     acknowledge: Phrases
     rules: tuple[Rule, ...]
+    allow_missing: bool = False
 
 
 def load_lab(path: Path, allow_list: AllowList | None = None) -> LabFile:
@@ -94,7 +95,16 @@ class _Reader:
         self._facts = tuple(self._fact(name, body) for name, body in self._content.get("facts", {}).items())
         acknowledge = self._phrases(("acknowledge",), self._content.get("acknowledge", _ACKNOWLEDGED))
         rules = tuple(self._rule(name, body) for name, body in self._content["rules"].items())
-        return LabFile(self._document.path, self._content["lab"], zones, watchers, self._facts, acknowledge, rules)
+        return LabFile(
+            self._document.path,
+            self._content["lab"],
+            zones,
+            watchers,
+            self._facts,
+            acknowledge,
+            rules,
+            self._content.get("allow_missing", False),
+        )
 
     # ---------------------------------------------------------------------------------------------- what there is
 

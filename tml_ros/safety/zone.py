@@ -13,7 +13,7 @@ import numpy as np
 from tml_ros.config import param
 from tml_ros.errors import ConfigError, nearest_name
 from tml_ros.safety.arrays import Mask
-from tml_ros.safety.blobs import Blob
+from tml_ros.safety.blobs import Blob, resembles_person
 from tml_ros.safety.eye import View
 from tml_ros.safety.scene import Comparison
 from tml_ros.safety.watcher import Box, Reading, SafetyTurn, Surroundings
@@ -81,7 +81,11 @@ class ZoneWatcher:
     def _look(self, view: View, found: Comparison) -> None:
         mask = self._zone.mask(view.shape)
         size = max(1, int(mask.sum()))
-        inside = [blob for blob in view.blobs if self._is_person(blob) and self._stands_in(view, found, blob, mask)]
+        config = self._config
+        people = (
+            one for one in view.blobs if resembles_person(one, config.least_height, config.least_area, config.widest)
+        )
+        inside = [blob for blob in people if self._stands_in(view, found, blob, mask)]
         moving = float((view.moving & mask).sum()) / size
         self._values["people"] = float(len(inside))
         solid = [blob for blob in view.blobs if not (blob.is_soft or blob.is_ghost)]
@@ -95,11 +99,6 @@ class ZoneWatcher:
             self._inside_ns = view.frame.stamp_ns
         if moving > 0.0:
             self._moved_ns = view.frame.stamp_ns
-
-    def _is_person(self, blob: Blob) -> bool:
-        height, width = blob.bottom - blob.top, blob.right - blob.left
-        is_big = height >= self._config.least_height and blob.area >= self._config.least_area
-        return is_big and width <= self._config.widest * height and blob.moved and not (blob.is_ghost or blob.is_soft)
 
     def _stands_in(self, view: View, found: Comparison, blob: Blob, mask: Mask) -> bool:
         rows, columns = view.shape

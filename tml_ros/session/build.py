@@ -137,6 +137,11 @@ def _safety(
     if not config.safety.lab_file:
         return None
     lab = load_lab(locate(config.safety.lab_file), allow_list)
-    monitor = SafetyMonitor(lab, eye=config.safety.eye, allow_missing=config.safety.allow_missing)
+    monitor = SafetyMonitor(
+        lab,
+        eye=config.safety.eye,
+        allow_missing=config.safety.allow_missing,
+        share_images=config.safety.share_images,
+    )
     backend = cast(Literal["own", "cv_bridge"], config.image_backend)
     return SafetyPath(monitor, config.safety, speech, allow_list, engine.tell, backend)
