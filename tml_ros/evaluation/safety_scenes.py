@@ -32,7 +32,11 @@ RULES: Mapping[SightKind, str] = {
     SightKind.FLAME: "{value: flame.flame, above: 0.5}",
     SightKind.SPILL: "{value: surface.spill, above: 0.5}",
 }
-_WATCHERS = "{camera: {kind: camera}, flame: {kind: flame}, surface: {kind: surface}, zone: {kind: zone, zone: area}}"
+_WATCHERS = (
+    "{camera: {kind: camera}, flame: {kind: flame}, surface: {kind: surface}, zone: {kind: zone, zone: area}, "
+    "items: {kind: items}}"
+)
+_AWAY = 3  # things that may be away at once, each a kind of its own
 _BENCHES = ("hands", "hazards", "transfer", "eyewear", "desk")
 _START_NS = 1_000_000_000
 
@@ -85,17 +89,13 @@ class Cost:
 
 def alerts_of(
     sights: Sights, truth: Sequence[SightEvent], fps: float = 10.0, cost: Cost | None = None
-) -> list[tuple[SightKind, float]]:
-    """Return kind and time in seconds of every alert that is raised. truth: of the sights; slow to make."""
-    other = SightKind.PERSON_IN_ZONE if _is_bench(sights, truth) else SightKind.HAND_IN_ZONE
-    kinds = [kind for kind in RULES if kind is not other and (sights.zone or "zone." not in RULES[kind])]
-    zone = [[min(1.0, max(0.0, x)), min(1.0, max(0.0, y))] for x, y in sights.zone or WHOLE_ZONE]
-    rules = "\n".join(f"  {kind}: {{when: {RULES[kind]}, describe: {kind}}}" for kind in kinds)
-    text = f"version: 1\nlab: scene\nzones: {{area: {json.dumps(zone)}}}\nwatchers: {_WATCHERS}\nrules:\n{rules}\n"
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "lab.yaml"
-        path.write_text(text, encoding="utf-8")
-        monitor = SafetyMonitor(load_lab(path))
+) -> list[tuple[str, float]]:
+    """Return kind and time in seconds of every alert that is raised. truth: of the sights; slow to make.
+
+    Things that were taken are ``object_away_1`` for the first that is away, ``object_away_2`` for the second; they are
+    watched where the sights have no zone, for a zone is one for people and hands.
+    """
+    monitor = _monitor(sights, _rules(sights, truth))
     raised = []
     for turn in _turns(sights.frames(fps)):
         began_s = time.perf_counter()
@@ -103,8 +103,31 @@ def alerts_of(
         if cost is not None:
             cost.seconds.append(time.perf_counter() - began_s)
         at_s = (turn.end_ns - _START_NS) / 1e9
-        raised += [(SightKind(alert.rule), at_s) for alert in alerts if alert.state is AlertState.RAISED]
+        raised += [(alert.rule, at_s) for alert in alerts if alert.state is AlertState.RAISED]
     return raised
+
+
+def _rules(sights: Sights, truth: Sequence[SightEvent]) -> dict[str, str]:
+    """Return what is watched for: condition by kind."""
+    other = SightKind.PERSON_IN_ZONE if _is_bench(sights, truth) else SightKind.HAND_IN_ZONE
+    rules = {str(kind): when for kind, when in RULES.items() if kind is not other}
+    if not sights.zone:
+        rules = {kind: when for kind, when in rules.items() if "zone." not in when}
+    if any(event.kind is SightKind.OBJECT_AWAY for event in truth) and not sights.zone:
+        rules |= {
+            f"{SightKind.OBJECT_AWAY}_{n}": f"{{value: items.away, above: {n - 0.5}}}" for n in range(1, _AWAY + 1)
+        }
+    return rules
+
+
+def _monitor(sights: Sights, rules: Mapping[str, str]) -> SafetyMonitor:
+    zone = [[min(1.0, max(0.0, x)), min(1.0, max(0.0, y))] for x, y in sights.zone or WHOLE_ZONE]
+    listed = "\n".join(f"  {kind}: {{when: {when}, describe: {kind}}}" for kind, when in rules.items())
+    text = f"version: 1\nlab: scene\nzones: {{area: {json.dumps(zone)}}}\nwatchers: {_WATCHERS}\nrules:\n{listed}\n"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "lab.yaml"
+        path.write_text(text, encoding="utf-8")
+        return SafetyMonitor(load_lab(path))
 
 
 def _is_bench(sights: Sights, truth: Sequence[SightEvent]) -> bool:
@@ -130,20 +153,24 @@ def _turns(frames: Iterable[tuple[float, NDArray[np.uint8]]]) -> Iterator[MicroT
 
 
 def score(
-    alerts: Sequence[tuple[SightKind, float]],
+    alerts: Sequence[tuple[str, float]],
     truth: Iterable[SightEvent],
-    into: dict[SightKind, Score],
+    into: dict[str, Score],
     *,
     has_zone: bool = True,
 ) -> list[str]:
     """Add one scene to the scores and return what went wrong in it, in words."""
     wrong = []
-    events = [event for event in truth if event.kind in RULES and (has_zone or "zone." not in RULES[event.kind])]
-    for kind in RULES:
+    truth = tuple(truth)
+    events = {
+        str(kind): [e for e in truth if e.kind is kind and (has_zone or "zone." not in RULES[kind])] for kind in RULES
+    }
+    spans_of = {kind: _joined(sorted(mine, key=lambda e: e.begin_s)) for kind, mine in events.items()}
+    if not has_zone:
+        spans_of |= _away(event for event in truth if event.kind is SightKind.OBJECT_AWAY)
+    for kind, spans in spans_of.items():
         one = into.setdefault(kind, Score())
-        mine = sorted((e for e in events if e.kind is kind), key=lambda e: e.begin_s)
-        times = [at_s for alert, at_s in alerts if alert is kind]
-        spans = _joined(mine)
+        times = [at_s for alert, at_s in alerts if alert == kind]
         for begin_s, end_s in spans:
             hits = [at_s for at_s in times if begin_s - EARLY_S <= at_s <= end_s + LATE_S]
             one.events += 1
@@ -158,6 +185,19 @@ def score(
     return wrong
 
 
+def _away(events: Iterable[SightEvent]) -> dict[str, list[tuple[float, float]]]:
+    """Return when at least one thing, two and three were away."""
+    steps = sorted(step for event in events for step in ((event.begin_s, 1), (event.end_s, -1)))
+    spans: dict[str, list[tuple[float, float]]] = {}
+    begins: list[float] = []
+    for at_s, step in steps:
+        if step > 0:
+            begins.append(at_s)
+        else:
+            spans.setdefault(f"{SightKind.OBJECT_AWAY}_{len(begins)}", []).append((begins.pop(), at_s))
+    return spans
+
+
 def _joined(events: Sequence[SightEvent]) -> list[tuple[float, float]]:
     """Return spans of events of one kind, those joined between which no alert can clear and be raised again."""
     spans: list[tuple[float, float]] = []
@@ -169,7 +209,7 @@ def _joined(events: Sequence[SightEvent]) -> list[tuple[float, float]]:
     return spans
 
 
-def table(scores: Mapping[SightKind, Score]) -> str:
+def table(scores: Mapping[str, Score]) -> str:
     """Return the scores as a Markdown table."""
     lines = [
         "| kind | events | found | false | recall | precision | delay median | 95 % |",

@@ -23,6 +23,7 @@ __all__ = ["ZoneConfig", "ZoneWatcher", "find_zone"]
 
 _SETTLED_S = 1.0
 _BORDER = 0.005
+_CUT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +103,22 @@ class ZoneWatcher:
 
     def _stands_in(self, view: View, found: Comparison, blob: Blob, mask: Mask) -> bool:
         rows, columns = view.shape
+        blob = _lowest_part(blob, view.blobs)
         low = blob.bottom - self._config.feet * (blob.bottom - blob.top)
         down = slice(int(low * rows), round(blob.bottom * rows))
         band = (down, slice(round(blob.left * columns), round(blob.right * columns)))
         feet = (view.labels[band] == blob.label) & found.new[band] & ~found.shadow[band] & mask[band]
         return float(feet.sum()) / mask.size >= self._config.least_feet
+
+
+def _lowest_part(blob: Blob, blobs: tuple[Blob, ...]) -> Blob:
+    """Return the piece that a person stands on, where something like the floor cuts him in two."""
+    for other in blobs:
+        across = min(blob.right, other.right) - max(blob.left, other.left)
+        gap = other.top - blob.bottom
+        if other.moved and 0.0 <= gap + _CUT <= 2.0 * _CUT and across > 0.5 * (other.right - other.left):
+            return other
+    return blob
 
 
 def _is_at_border(blob: Blob) -> bool:
