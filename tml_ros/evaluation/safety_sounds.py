@@ -33,7 +33,7 @@ SNRS_DB = (0.0, 5.0, 10.0, 20.0)
 DURATION_S = 20.0
 _START_NS = 1_000_000_000
 _BED_DB = -32.0
-_VOICES = ("flite:rms", "flite:slt", "espeak:en-gb", "espeak:en-us+f3")
+_VOICES = (("flite", "rms"), ("flite", "slt"), ("espeak", "en-gb"), ("espeak", "en-us+f3"))
 _WORDS = (
     "put the flask back on the stirrer and wait until it is clear",
     "we have seen the same number of bottles on the shelf since this morning",
@@ -72,9 +72,9 @@ def talk_of(folder: Path | None = None, most: int = 40) -> list[Sound]:
         chosen = [paths[number * len(paths) // most] for number in range(most)] if len(paths) > most else paths
         return [_leveled(_read(path), _BED_DB) for path in chosen]
     spoken = []
-    for voice in _VOICES:
+    for program, voice in _VOICES:
         try:
-            spoken += [_leveled(create_synthesiser(*voice.split(":")).synthesise(words), _BED_DB) for words in _WORDS]
+            spoken += [_leveled(create_synthesiser(program, voice).synthesise(words), _BED_DB) for words in _WORDS]
         except TmlError:
             continue
     if not spoken:
@@ -217,7 +217,7 @@ def _coloured(rng: Generator, length: int, tilt: float) -> Sound:
     spectrum = np.fft.rfft(rng.standard_normal(length))
     spectrum *= np.maximum(np.fft.rfftfreq(length, 1 / SAMPLE_RATE_HZ), 40.0) ** (-tilt / 2)
     noise = np.fft.irfft(spectrum, length)
-    return (noise / noise.std()).astype(np.float32)
+    return np.asarray(noise / noise.std(), np.float32)
 
 
 # ------------------------------------------------------------------------------------------------------------- alarms

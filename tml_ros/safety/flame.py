@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from tml_ros.config import param
-from tml_ros.safety.arrays import Floats, Mask, grown
+from tml_ros.safety.arrays import Floats, Mask, grown, largest
 from tml_ros.safety.eye import View
 from tml_ros.safety.scene import Comparison, distance
 from tml_ros.safety.watcher import Box, Reading, SafetyTurn, Surroundings
@@ -27,12 +27,12 @@ __all__ = ["FlameConfig", "FlameWatcher"]
 
 _GREEN = 0.7  # least green over blue
 _STANDS_ON = 0.4
-_CALM_S = 1.0
 _SAME = 0.2
 _IN_TURN = 0.013
-_RESTLESS = 0.09
+_RESTLESS = 0.07
+_SHAKES = 0.02  # share of the picture that changes when the camera shakes; what lies within a pixel tells nothing then
 _SHINES = 0.8  # what a flame shines on is darker than it is
-_CHANGE, _NOISE = 12.0, 3.0  # of 255, and times what the picture changes everywhere
+_CHANGE, _NOISE = 18.0, 3.0  # of 255, and times what the picture changes everywhere
 _MOVED, _DRIFT, _SWAY = 0.4, 0.08, 0.3  # of its height
 
 
@@ -67,7 +67,7 @@ class _Spot:
     """A warm piece of one frame.
 
     foot: middle of its lowest fifth, shares of the picture. core: red of its brightest tenth, over the scene's
-    brightest. rim: warmth of its warmest quarter. spread: of green over red. stands_on: what is new below it, moves and
+    brightest. rim: warmth of its warmest quarter. spread: of green over red. stands_on: what is new below it, moved and
     not warmer, over its own area. restless: share of it that changes. box: in pixels.
     """
 
@@ -145,9 +145,7 @@ class FlameWatcher:
         # what a flame only shines on is warm, too, and hardly changes
         is_warm &= grown(np.logical_or.reduce(list(self._changes)), 1)
         count, labels, stats, _ = cv2.connectedComponentsWithStats(is_warm.astype(np.uint8), connectivity=8)
-        # neither a puddle nor what is lit up carries a warm thing about
-        moves = (found.solid & (view.still_s < _CALM_S)) | (found.new & (view.still_s < 0.4 * _CALM_S))
-        cold = moves & (rise < self._config.rise)
+        cold = found.solid & found.moved & (rise < self._config.rise)  # no puddle, and nothing that is only lit up
         spots = []
         for number in range(1, count):
             if stats[number, cv2.CC_STAT_AREA] >= self._config.least_area * labels.size:
@@ -164,8 +162,11 @@ class FlameWatcher:
         if before is None or before.shape != colours.shape:
             self._changes.clear()
             before = colours
-        change = distance(colours, before)  # what lies within a pixel may be a camera that shakes
-        restless: Mask = change > _CHANGE + _NOISE * float(np.median(change[::4, ::4]))
+        change = largest(np.abs(colours - before))
+        limit = _CHANGE + _NOISE * float(np.median(change[::4, ::4]))
+        restless: Mask = change > limit
+        if float(restless.mean()) > _SHAKES:
+            restless = distance(colours, before) > limit
         self._changes.append(restless)
         return restless
 

@@ -80,8 +80,8 @@ class Fitted:
     def to_shares(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return points [..., 2] of the input, in pixels, as shares of the picture's width and height."""
         moved = points - np.array([self.left, self.top], np.float32)
-        shares: NDArray[np.float32] = moved / np.array([self.scale_x, self.scale_y], np.float32)
-        return np.clip(shares, 0.0, 1.0)
+        shares = np.divide(moved, np.array([self.scale_x, self.scale_y], np.float32))
+        return np.asarray(np.clip(shares, 0.0, 1.0), np.float32)
 
 
 class OnnxModel:

@@ -115,7 +115,7 @@ class PeopleFinder:
                 known = ", ".join(self._detector.names)
                 raise ConfigError(f"person: the detector has no class {config.person!r}; it has {known}")
         self._hog = cv2.HOGDescriptor()
-        self._hog.setSVMDetector(cv2.HOGDescriptor.getDefaultPeopleDetector())
+        self._hog.setSVMDetector(np.array(cv2.HOGDescriptor.getDefaultPeopleDetector(), np.float32))
         self._pace = Pace(config.every_s)
         self._looks: deque[tuple[Box, ...]] = deque(maxlen=_LOOKS)
         self._upright: tuple[Box, ...] = ()

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tml_ros.config import param
-from tml_ros.safety.arrays import Floats, Labels, Mask, largest, smallest
+from tml_ros.safety.arrays import Floats, Labels, Mask, eroded, largest, slope
 from tml_ros.safety.eye import View
 from tml_ros.safety.scene import Comparison
 from tml_ros.safety.watcher import Box, Reading, SafetyTurn, Surroundings
@@ -29,6 +29,8 @@ __all__ = ["SmokeConfig", "SmokeWatcher"]
 _SAME = 0.2
 _SOLID = 80.0  # slope of the picture, eight times per pixel, that only a solid rim has
 _MOST_COLOUR = 36.0  # of 255, between the strongest and the weakest colour of what a veil puts in
+_DARKEST, _BRIGHTEST = 20.0, 265.0  # less is a shadow, more a light
+_SHARES = (0.15, 1.3)  # more than 1 where what is behind has hardly any colours of its own
 _PAST_S = 0.5
 
 
@@ -121,16 +123,13 @@ class SmokeWatcher:
         """Tell whether grey has taken the place of a share of every colour, softly, and moves."""
         if float(churns[inside].mean()) < self._config.churn:
             return False
-        rim = inside & ~np.asarray(cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)), np.bool_)
+        rim = inside & ~eroded(inside)
         away = found.lit - found.scene
-        steep = np.abs(cv2.Sobel(largest(np.abs(away)), cv2.CV_32F, 1, 0)) + np.abs(
-            cv2.Sobel(largest(np.abs(away)), cv2.CV_32F, 0, 1)
-        )
-        if float((steep[rim] > _SOLID).mean()) > self._config.rim:
+        if float((slope(largest(np.abs(away)))[rim] > _SOLID).mean()) > self._config.rim:
             return False
         share, grey = _veil(found.lit[inside], found.scene[inside])
-        is_grey = float(largest(grey[None, None])[0, 0] - smallest(grey[None, None])[0, 0]) <= _MOST_COLOUR
-        return 0.15 < share < 0.98 and is_grey and float(grey.mean()) > 20.0
+        is_grey = float(np.ptp(grey)) <= _MOST_COLOUR and _DARKEST < float(grey.mean()) < _BRIGHTEST
+        return _SHARES[0] < share < _SHARES[1] and is_grey
 
 
 def _veil(lit: Floats, scene: Floats) -> tuple[float, Floats]:
