@@ -62,7 +62,7 @@ class SurfaceConfig:
     edge: float = param(
         2.5, "Least slope of its rim over its contrast, eight times that of a pixel: it is no light", minimum=0.0
     )
-    confirm: int = param(3, "Frames that must show it, less those after the first that do not", minimum=1, maximum=100)
+    confirm: int = param(4, "Frames that must show it, less those after the first that do not", minimum=1, maximum=100)
     left_s: float = param(3.0, "Time after which something new that is still counts as left", unit="s", minimum=0.2)
 
 
