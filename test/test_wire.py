@@ -17,6 +17,7 @@ from tml_ros.records import (
     Floor,
     IntentProposal,
     PlaybackState,
+    Region,
     SafetyAlert,
     SessionState,
     SpeechCommand,
@@ -35,7 +36,21 @@ RECORDS = [
     SpeechControl(NS, 4, SpeechCommand.DUCK),
     IntentProposal(NS, "id", "s", 7, NS + 5, True, "__intent_greet__", '{"a": 1}', "me", "speech", 9, 0.5),
     TranscriptEvent("user", "naïve ☃", True, 0.25, NS - 10, NS),
-    SafetyAlert(NS, "a", AlertState.CLEARED, 2, "spill", "liquid", "A spill.", 0.5, NS - 9, NS, "Wipe it up."),
+    SafetyAlert(
+        NS,
+        "a",
+        AlertState.CLEARED,
+        2,
+        "spill",
+        "liquid",
+        "A spill.",
+        0.5,
+        NS - 9,
+        NS,
+        "Wipe it up.",
+        (Region(1, 2, 30, 40),),
+        b"\xff\xd8jpeg",
+    ),
     DelegationEvent(NS, "s", 7, "s/1", DelegationPhase.ENDED, "find it", "search", "It is here.", 3, '{"error": ""}'),
     SessionState(
         NS, "s", AgentState.SPEAKING, UserState.PAUSING, Floor.HOLD, True, NS - 5, NS - 6, 7, ("d1", "d2"), True, True
@@ -68,8 +83,10 @@ def changed(value):
         return value + 1
     if isinstance(value, str):
         return value + "x"
+    if isinstance(value, bytes):
+        return value + b"x"
     if isinstance(value, tuple):
-        return (*value, "x")
+        return (*value, value[0] if value else "x")
     return dict(value) | {"x": 1}
 
 

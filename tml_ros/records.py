@@ -33,6 +33,7 @@ __all__ = [
     "MicroTurnOutput",
     "PlaybackReport",
     "PlaybackState",
+    "Region",
     "SafetyAlert",
     "SessionState",
     "SpeechCommand",
@@ -420,8 +421,22 @@ class IntentProposal:
 
 
 @dataclass(frozen=True, slots=True)
+class Region:
+    """A box in a picture, in pixels of it. x, y: its upper left corner."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
 class SafetyAlert:
-    """An advisory alert as it is published."""
+    """An advisory alert as it is published.
+
+    regions: where it was seen, in pixels of the picture as the camera gave it. evidence: that picture as JPEG, empty
+    unless sharing is switched on.
+    """
 
     stamp_ns: int
     alert_id: str
@@ -434,6 +449,8 @@ class SafetyAlert:
     observed_start_ns: int
     observed_end_ns: int
     recommended_action: str = ""
+    regions: tuple[Region, ...] = ()
+    evidence: bytes = b""
 
 
 class DelegationPhase(IntEnum):

@@ -27,6 +27,7 @@ from tml_ros.records import (
     IntentProposal,
     PlaybackReport,
     PlaybackState,
+    Region,
     SafetyAlert,
     SessionState,
     SpeechCommand,
@@ -217,6 +218,8 @@ def _read_alert(m: Any) -> SafetyAlert:
         observed_start_ns=_stamp_ns(m.observed_start),
         observed_end_ns=_stamp_ns(m.observed_end),
         recommended_action=m.recommended_action,
+        regions=tuple(Region(int(a.x_offset), int(a.y_offset), int(a.width), int(a.height)) for a in m.regions),
+        evidence=bytes(m.evidence[0].data) if len(m.evidence) else b"",
     )
 
 
@@ -378,10 +381,14 @@ def _alert(r: SafetyAlert) -> Tree:
         "confidence": r.confidence,
         "observed_start": _time(r.observed_start_ns),
         "observed_end": _time(r.observed_end_ns),
-        "regions": [],
-        "evidence": [],
+        "regions": [_region(one) for one in r.regions],
+        "evidence": [{"header": _header(r.stamp_ns), "format": "jpeg", "data": r.evidence}] if r.evidence else [],
         "recommended_action": r.recommended_action,
     }
+
+
+def _region(r: Region) -> Tree:
+    return {"x_offset": r.x, "y_offset": r.y, "width": r.width, "height": r.height, "do_rectify": False}
 
 
 def _delegation(r: DelegationEvent) -> Tree:

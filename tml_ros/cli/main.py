@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_zone(commands)
     _add_report(commands)
     add_timers(commands)
+    _add_safety(commands)
     _add_label(commands)
     _add_train(commands)
     models = commands.add_parser("models", help="list the duplex and background models that can be used")
@@ -270,6 +271,29 @@ def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     report.set_defaults(run=_run_report)
 
 
+def _add_safety(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    safety = commands.add_parser("safety", help="score the watchers of a lab").add_subparsers(
+        metavar="ON_WHAT", required=True
+    )
+    scenes = safety.add_parser("scenes", help="on rendered scenes with exact truth")
+    scenes.add_argument("--seed", type=int, default=0, help="of the scenes (default: 0)")
+    scenes.add_argument("--number", type=int, default=40, metavar="N", help="of scenes (default: 40)")
+    scenes.add_argument("--theme", help="what all of them are about, such as hazards (default: themes take turns)")
+    films = safety.add_parser("films", help="on films with labels")
+    films.add_argument("folder", type=Path, metavar="DIR", help="folder with films and labels.json")
+    for one in (scenes, films):
+        one.add_argument("--fps", type=float, default=10.0, help="pictures a second (default: 10)")
+    sounds = safety.add_parser("sounds", help="on made sounds with alarms under talk, music and noise")
+    sounds.add_argument("--seed", type=int, default=0, help="of the sounds (default: 0)")
+    sounds.add_argument("--number", type=int, default=60, metavar="N", help="of sounds of 20 s (default: 60)")
+    sounds.add_argument(
+        "--talk", type=Path, metavar="DIR", help="folder with recordings of people (default: it is synthesised)"
+    )
+    for one, name in ((scenes, "scenes"), (films, "films"), (sounds, "sounds")):
+        one.add_argument("--json", action="store_true", help="print JSON only")
+        one.set_defaults(run=_run_safety, on_what=name)
+
+
 def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     train = commands.add_parser("train", help="train the native model as a file says, or go on with it")
     train.add_argument("config", nargs="?", help="training file, or the name of one in config/train")
@@ -378,6 +402,12 @@ def _run_zone(options: argparse.Namespace) -> int:
     from tml_ros.cli.zone import draw_zone
 
     return draw_zone(options)
+
+
+def _run_safety(options: argparse.Namespace) -> int:
+    from tml_ros.cli import safety
+
+    return {"scenes": safety.scenes, "films": safety.films, "sounds": safety.sounds}[options.on_what](options)
 
 
 def _run_report(options: argparse.Namespace) -> int:

@@ -2,13 +2,12 @@
 
 An event is found by an alert of its kind that is raised from shortly before its begin until its end; an alert that
 belongs to no event is false. One alert may stand for events that overlap or follow closely, as its rule clears late.
-``python -m tml_ros.evaluation.safety_scenes --help`` prints the table. It knows no ROS.
+``tml safety`` prints the tables. It knows no ROS.
 """
 
-import argparse
 import json
-import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +18,9 @@ from numpy.typing import NDArray
 
 from tml_ros.records import MICRO_TURN_NS, MICRO_TURN_SAMPLES, AlertState, Frame, MicroTurn
 from tml_ros.safety import SafetyMonitor, load_lab
-from tml_ros.sights import SightEvent, SightKind, make_scene
+from tml_ros.sights import SightEvent, SightKind
 
-__all__ = ["Score", "alerts_of", "score", "table"]
+__all__ = ["Cost", "Score", "alerts_of", "score", "table"]
 
 EARLY_S, LATE_S = 0.3, 1.5
 RULES: Mapping[SightKind, str] = {
@@ -33,7 +32,11 @@ RULES: Mapping[SightKind, str] = {
     SightKind.FLAME: "{value: flame.flame, above: 0.5}",
     SightKind.SPILL: "{value: surface.spill, above: 0.5}",
 }
-_WATCHERS = "{camera: {kind: camera}, flame: {kind: flame}, surface: {kind: surface}, zone: {kind: zone, zone: area}}"
+_WATCHERS = (
+    "{camera: {kind: camera}, flame: {kind: flame}, surface: {kind: surface}, zone: {kind: zone, zone: area}, "
+    "items: {kind: items}}"
+)
+_AWAY = 3  # things that may be away at once, each a kind of its own
 _BENCHES = ("hands", "hazards", "transfer", "eyewear", "desk")
 _START_NS = 1_000_000_000
 
@@ -71,23 +74,60 @@ class Score:
         return self.found / (self.found + self.false) if self.found + self.false else 1.0
 
 
-def alerts_of(sights: Sights, truth: Sequence[SightEvent], fps: float = 10.0) -> list[tuple[SightKind, float]]:
-    """Return kind and time in seconds of every alert that is raised. truth: of the sights; slow to make."""
+@dataclass(slots=True)
+class Cost:
+    """What watching takes, per micro-turn."""
+
+    seconds: list[float] = field(default_factory=list)
+
+    def figures(self) -> dict[str, float]:
+        """Return median and 95th percentile in milliseconds."""
+        if not self.seconds:
+            return {}
+        return {f"turn_p{round(100 * q)}_ms": 1e3 * float(np.quantile(self.seconds, q)) for q in (0.5, 0.95)}
+
+
+def alerts_of(
+    sights: Sights, truth: Sequence[SightEvent], fps: float = 10.0, cost: Cost | None = None
+) -> list[tuple[str, float]]:
+    """Return kind and time in seconds of every alert that is raised. truth: of the sights; slow to make.
+
+    Things that were taken are ``object_away_1`` for the first that is away, ``object_away_2`` for the second; they are
+    watched where the sights have no zone, for a zone is one for people and hands.
+    """
+    monitor = _monitor(sights, _rules(sights, truth))
+    raised = []
+    for turn in _turns(sights.frames(fps)):
+        began_s = time.perf_counter()
+        alerts = monitor.step(turn).alerts
+        if cost is not None:
+            cost.seconds.append(time.perf_counter() - began_s)
+        at_s = (turn.end_ns - _START_NS) / 1e9
+        raised += [(alert.rule, at_s) for alert in alerts if alert.state is AlertState.RAISED]
+    return raised
+
+
+def _rules(sights: Sights, truth: Sequence[SightEvent]) -> dict[str, str]:
+    """Return what is watched for: condition by kind."""
     other = SightKind.PERSON_IN_ZONE if _is_bench(sights, truth) else SightKind.HAND_IN_ZONE
-    kinds = [kind for kind in RULES if kind is not other and (sights.zone or "zone." not in RULES[kind])]
+    rules = {str(kind): when for kind, when in RULES.items() if kind is not other}
+    if not sights.zone:
+        rules = {kind: when for kind, when in rules.items() if "zone." not in when}
+    if any(event.kind is SightKind.OBJECT_AWAY for event in truth) and not sights.zone:
+        rules |= {
+            f"{SightKind.OBJECT_AWAY}_{n}": f"{{value: items.away, above: {n - 0.5}}}" for n in range(1, _AWAY + 1)
+        }
+    return rules
+
+
+def _monitor(sights: Sights, rules: Mapping[str, str]) -> SafetyMonitor:
     zone = [[min(1.0, max(0.0, x)), min(1.0, max(0.0, y))] for x, y in sights.zone or WHOLE_ZONE]
-    rules = "\n".join(f"  {kind}: {{when: {RULES[kind]}, describe: {kind}}}" for kind in kinds)
-    text = f"version: 1\nlab: scene\nzones: {{area: {json.dumps(zone)}}}\nwatchers: {_WATCHERS}\nrules:\n{rules}\n"
+    listed = "\n".join(f"  {kind}: {{when: {when}, describe: {kind}}}" for kind, when in rules.items())
+    text = f"version: 1\nlab: scene\nzones: {{area: {json.dumps(zone)}}}\nwatchers: {_WATCHERS}\nrules:\n{listed}\n"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "lab.yaml"
         path.write_text(text, encoding="utf-8")
-        monitor = SafetyMonitor(load_lab(path))
-    raised = []
-    for turn in _turns(sights.frames(fps)):
-        alerts = monitor.step(turn).alerts
-        at_s = (turn.end_ns - _START_NS) / 1e9
-        raised += [(SightKind(alert.rule), at_s) for alert in alerts if alert.state is AlertState.RAISED]
-    return raised
+        return SafetyMonitor(load_lab(path))
 
 
 def _is_bench(sights: Sights, truth: Sequence[SightEvent]) -> bool:
@@ -113,20 +153,24 @@ def _turns(frames: Iterable[tuple[float, NDArray[np.uint8]]]) -> Iterator[MicroT
 
 
 def score(
-    alerts: Sequence[tuple[SightKind, float]],
+    alerts: Sequence[tuple[str, float]],
     truth: Iterable[SightEvent],
-    into: dict[SightKind, Score],
+    into: dict[str, Score],
     *,
     has_zone: bool = True,
 ) -> list[str]:
     """Add one scene to the scores and return what went wrong in it, in words."""
     wrong = []
-    events = [event for event in truth if event.kind in RULES and (has_zone or "zone." not in RULES[event.kind])]
-    for kind in RULES:
+    truth = tuple(truth)
+    events = {
+        str(kind): [e for e in truth if e.kind is kind and (has_zone or "zone." not in RULES[kind])] for kind in RULES
+    }
+    spans_of = {kind: _joined(sorted(mine, key=lambda e: e.begin_s)) for kind, mine in events.items()}
+    if not has_zone:
+        spans_of |= _away(event for event in truth if event.kind is SightKind.OBJECT_AWAY)
+    for kind, spans in spans_of.items():
         one = into.setdefault(kind, Score())
-        mine = sorted((e for e in events if e.kind is kind), key=lambda e: e.begin_s)
-        times = [at_s for alert, at_s in alerts if alert is kind]
-        spans = _joined(mine)
+        times = [at_s for alert, at_s in alerts if alert == kind]
         for begin_s, end_s in spans:
             hits = [at_s for at_s in times if begin_s - EARLY_S <= at_s <= end_s + LATE_S]
             one.events += 1
@@ -141,6 +185,19 @@ def score(
     return wrong
 
 
+def _away(events: Iterable[SightEvent]) -> dict[str, list[tuple[float, float]]]:
+    """Return when at least one thing, two and three were away."""
+    steps = sorted(step for event in events for step in ((event.begin_s, 1), (event.end_s, -1)))
+    spans: dict[str, list[tuple[float, float]]] = {}
+    begins: list[float] = []
+    for at_s, step in steps:
+        if step > 0:
+            begins.append(at_s)
+        else:
+            spans.setdefault(f"{SightKind.OBJECT_AWAY}_{len(begins)}", []).append((begins.pop(), at_s))
+    return spans
+
+
 def _joined(events: Sequence[SightEvent]) -> list[tuple[float, float]]:
     """Return spans of events of one kind, those joined between which no alert can clear and be raised again."""
     spans: list[tuple[float, float]] = []
@@ -152,7 +209,7 @@ def _joined(events: Sequence[SightEvent]) -> list[tuple[float, float]]:
     return spans
 
 
-def table(scores: Mapping[SightKind, Score]) -> str:
+def table(scores: Mapping[str, Score]) -> str:
     """Return the scores as a Markdown table."""
     lines = [
         "| kind | events | found | false | recall | precision | delay median | 95 % |",
@@ -163,25 +220,3 @@ def table(scores: Mapping[SightKind, Score]) -> str:
         figures = (one.events, one.found, one.false, f"{one.recall:.3f}", f"{one.precision:.3f}", *delays)
         lines.append(f"| {kind} | {' | '.join(map(str, figures))} |")
     return "\n".join(lines)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table for scenes of a seed."""
-    parser = argparse.ArgumentParser(description="Score the watchers on rendered scenes.")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--count", type=int, default=40)
-    parser.add_argument("--themes", default="", help="comma-separated; default: all in turn")
-    options = parser.parse_args(arguments)
-    themes = [name for name in options.themes.split(",") if name] or [None]
-    scores: dict[SightKind, Score] = {}
-    for index in range(options.count):
-        scene = make_scene(options.seed, index, themes[index % len(themes)])
-        truth = scene.truth()
-        for fault in score(alerts_of(scene, truth), truth, scores, has_zone=bool(scene.zone)):
-            print(f"{options.seed}/{index} {scene.theme}: {fault}", file=sys.stderr)
-    print(table(scores))
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -19,6 +19,7 @@ __all__ = [
     "mean",
     "opened",
     "reduced",
+    "slope",
     "smallest",
 ]
 

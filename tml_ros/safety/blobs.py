@@ -14,7 +14,7 @@ import numpy as np
 from tml_ros.safety.arrays import Floats, Labels, closed, edges, eroded, largest, slope
 from tml_ros.safety.scene import Comparison
 
-__all__ = ["Blob", "find_blobs"]
+__all__ = ["Blob", "find_blobs", "resembles_person"]
 
 _MOST = 20
 _LEAST_AREA = 0.0008
@@ -54,6 +54,13 @@ class _Slopes:
     before: Floats
     of_away: Floats
     away: Floats
+
+
+def resembles_person(blob: Blob, least_height: float, least_area: float, widest: float) -> bool:
+    """Tell whether something new is tall enough, has moved, and is neither a shadow nor a gap."""
+    height, width = blob.bottom - blob.top, blob.right - blob.left
+    is_big = height >= least_height and blob.area >= least_area
+    return is_big and width <= widest * height and blob.moved and not (blob.is_ghost or blob.is_soft)
 
 
 def find_blobs(found: Comparison, still_s: Floats) -> tuple[Labels, tuple[Blob, ...]]:

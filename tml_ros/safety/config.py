@@ -24,6 +24,9 @@ class SafetyConfig:
         "JSON file in which open alerts and stated facts outlive a restart or a crash: names, times and the words of "
         "the alerts, nothing that was heard or seen; empty: in memory only. A replay neither reads nor writes it",
     )
+    share_images: bool = param(
+        False, "Put the picture in which something was first seen into its alert; otherwise no picture leaves the node"
+    )
     queue_windows: int = param(
         25,
         "Micro-turns that may wait for the watchers; beyond it the oldest is given up and counted",

@@ -64,6 +64,11 @@ class View:
         """Height and width of all arrays."""
         return self.luma.shape[0], self.luma.shape[1]
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether too little can be seen to tell anything."""
+        return self.covered > _BLIND_SHARE or self.is_dark
+
 
 @dataclass(frozen=True, slots=True)
 class _Before:

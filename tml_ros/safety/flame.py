@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 
 from tml_ros.config import param
-from tml_ros.safety.arrays import Floats, Mask, grown, largest
+from tml_ros.safety.arrays import Floats, Mask, edges, grown, largest
 from tml_ros.safety.eye import View
-from tml_ros.safety.scene import Comparison
+from tml_ros.safety.scene import Comparison, distance
 from tml_ros.safety.watcher import Box, Reading, SafetyTurn, Surroundings
 from tml_ros.safety.zone import find_zone
 
@@ -29,7 +29,10 @@ _GREEN = 0.7  # least green over blue
 _STANDS_ON = 0.4
 _SAME = 0.2
 _IN_TURN = 0.013
-_RESTLESS = 0.05
+_RESTLESS = 0.07
+_EDGE = 100.0  # slope, eight times per pixel
+# Shares of the edges elsewhere, and of the picture, that change when the camera shakes.
+_SHAKES, _RESTS = 0.25, 0.02
 _SHINES = 0.8  # what a flame shines on is darker than it is
 _CHANGE, _NOISE = 18.0, 3.0  # of 255, and times what the picture changes everywhere
 _MOVED, _DRIFT, _SWAY = 0.4, 0.08, 0.3  # of its height
@@ -66,7 +69,7 @@ class _Spot:
     """A warm piece of one frame.
 
     foot: middle of its lowest fifth, shares of the picture. core: red of its brightest tenth, over the scene's
-    brightest. rim: warmth of its warmest quarter. spread: of green over red. stands_on: what is new below it and
+    brightest. rim: warmth of its warmest quarter. spread: of green over red. stands_on: what is new below it, moved and
     not warmer, over its own area. restless: share of it that changes. box: in pixels.
     """
 
@@ -140,11 +143,11 @@ class FlameWatcher:
         is_warm = (red >= least) & (red - blue >= self._config.warmth * red) & (red >= green)
         is_warm &= (green >= _GREEN * blue) & (rise >= self._config.rise) & grown(found.new, 2)
         is_warm &= self._zone.mask(view.shape)
-        restless = self._restless(colours)
+        restless = self._restless(colours, grown(is_warm, 4))
         # what a flame only shines on is warm, too, and hardly changes
         is_warm &= grown(np.logical_or.reduce(list(self._changes)), 1)
         count, labels, stats, _ = cv2.connectedComponentsWithStats(is_warm.astype(np.uint8), connectivity=8)
-        cold = found.new & (rise < self._config.rise)
+        cold = found.solid & found.moved & (rise < self._config.rise)  # no puddle, and nothing that is only lit up
         spots = []
         for number in range(1, count):
             if stats[number, cv2.CC_STAT_AREA] >= self._config.least_area * labels.size:
@@ -155,14 +158,20 @@ class FlameWatcher:
                 spots.append(_spot(mask, box, red, green, blue, cold, restless, white))
         return spots
 
-    def _restless(self, colours: Floats) -> Mask:
+    def _restless(self, colours: Floats, warm: Mask) -> Mask:
         """Return what differs from the frame before by more than noise does."""
         before, self._before = self._before, colours
         if before is None or before.shape != colours.shape:
             self._changes.clear()
             before = colours
         change = largest(np.abs(colours - before))
-        restless: Mask = change > _CHANGE + _NOISE * float(np.median(change[::4, ::4]))
+        limit = _CHANGE + _NOISE * float(np.median(change[::4, ::4]))
+        restless: Mask = change > limit
+        # what lies within a pixel tells nothing when the camera shakes
+        still_edges = (edges(before) > _EDGE) & ~warm
+        shaken = float(restless[still_edges].mean()) if still_edges.any() else 0.0
+        if shaken > _SHAKES or float(restless.mean()) > _RESTS:
+            restless = distance(colours, before) > limit
         self._changes.append(restless)
         return restless
 

@@ -56,7 +56,7 @@ class WatcherSpec:
 
 @dataclass(frozen=True, slots=True)
 class LabFile:
-    """The checked content."""
+    """The checked content. allow_missing: go on without the watchers whose model file or library is missing."""
 
     path: Path
     lab: str
@@ -65,6 +65,7 @@ class LabFile:
     facts: tuple[Fact, ...]
     acknowledge: Phrases
     rules: tuple[Rule, ...]
+    allow_missing: bool = False
 
 
 def load_lab(path: Path, allow_list: AllowList | None = None) -> LabFile:
@@ -102,7 +103,16 @@ class _Reader:
         rules = tuple(self._each("rules", self._rule).values())
         if self._faults:
             self._document.fail_all(self._faults)
-        return LabFile(self._document.path, self._content["lab"], zones, watchers, self._facts, acknowledge, rules)
+        return LabFile(
+            self._document.path,
+            self._content["lab"],
+            zones,
+            watchers,
+            self._facts,
+            acknowledge,
+            rules,
+            self._content.get("allow_missing", False),
+        )
 
     def _each(self, part: str, make: Callable[[str, Any], T]) -> dict[str, T]:
         """Make what a part of the file names, as far as it is right."""

@@ -6,14 +6,18 @@ It knows neither ROS nor models nor threads.
 """
 
 import logging
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tml_ros.errors import MissingDependencyError
+from tml_ros.media.jpeg import thumbnail
 from tml_ros.records import (
+    AlertState,
     Frame,
     IntentDraft,
     MicroTurn,
+    Region,
     SafetyAlert,
     SpeechKind,
     SpeechText,
@@ -21,17 +25,19 @@ from tml_ros.records import (
     TextSource,
     TranscriptEvent,
 )
+from tml_ros.safety.arrays import Bytes
 from tml_ros.safety.conditions import Situation
 from tml_ros.safety.eye import Eye, EyeConfig
 from tml_ros.safety.kept import Kept
 from tml_ros.safety.lab_file import LabFile, WatcherSpec
 from tml_ros.safety.rules import AlertChange, RuleState
-from tml_ros.safety.watcher import SafetyTurn, Surroundings, Watcher, Words
+from tml_ros.safety.watcher import Box, SafetyTurn, Surroundings, Watcher, Words
 from tml_ros.safety.wording import Wording, placeholders
 
 __all__ = ["SafetyMonitor", "SafetyOutput"]
 
 ALERT_PRIORITY = 255
+_EVIDENCE_WIDTH = 640
 _MAX_GAP_NS = 30_000_000_000
 _BACK_NS = 1_000_000
 _log = logging.getLogger(__name__)
@@ -53,23 +59,34 @@ class SafetyMonitor:
     Thread: one caller at a time.
     """
 
-    def __init__(self, lab: LabFile, *, eye: EyeConfig | None = None, allow_missing: bool = False) -> None:
-        """Build every watcher.
+    def __init__(
+        self,
+        lab: LabFile,
+        *,
+        eye: EyeConfig | None = None,
+        allow_missing: bool = False,
+        share_images: bool = False,
+    ) -> None:
+        """Build every watcher. share_images: put the picture into an alert when it is raised.
 
         Raises:
-            MissingDependencyError: a watcher's model file or library is absent, unless ``allow_missing``.
+            MissingDependencyError: a watcher's model file or library is absent, unless ``allow_missing`` or
+                the lab file allows it.
             ConfigError: a watcher refuses its configuration.
         """
         self.missing: tuple[str, ...] = ()
         self._lab = lab
         self._eye_config = eye or EyeConfig()
         self._eye = Eye(self._eye_config)
-        self._watchers = self._build(lab.watchers, allow_missing=allow_missing)
+        self._watchers = self._build(lab.watchers, allow_missing=allow_missing or lab.allow_missing)
         self._rules = tuple(RuleState(rule, lab.lab) for rule in lab.rules)
         self._facts = {fact.name: fact.initially for fact in lab.facts}
         self._offset_ns = 0
         self._end_ns: int | None = None
         self._restored = Kept()
+        self._share_images = share_images
+        self._seen: Bytes | None = None
+        self._boxes: dict[str, tuple[Box, ...]] = {}
 
     @property
     def phrases(self) -> tuple[str, ...]:
@@ -117,6 +134,8 @@ class SafetyMonitor:
         values: dict[str, float | None] = {
             f"{name}.{value}": number for name, reading in readings.items() for value, number in reading.values.items()
         }
+        self._boxes = {name: reading.boxes for name, reading in readings.items() if reading.boxes}
+        self._seen = turn.frames[-1].rgb if turn.frames else self._seen
         self._note_facts(mine.words)
         wording = Wording(values, {"lab": self._lab.lab})
         changes = self._go_on(turn.start_ns, wording) + self._acknowledged(mine)
@@ -155,10 +174,11 @@ class SafetyMonitor:
             raise MissingDependencyError(
                 "the place would be watched half blind: "
                 + "; ".join(faults)
-                + "; put the files there, remove the watchers, or set safety.allow_missing to true"
+                + "; put the files there, remove the watchers, or set allow_missing in the lab file, or "
+                "safety.allow_missing, to true"
             )
         for fault in faults:
-            _log.error("not watched, as safety.allow_missing is true: %s", fault)
+            _log.error("not watched, as allow_missing is true: %s", fault)
         return built
 
     def _follow_clock(self, turn: MicroTurn) -> None:
@@ -241,7 +261,29 @@ class SafetyMonitor:
             observed_start_ns=change.observed_start_ns - self._offset_ns,
             observed_end_ns=change.observed_end_ns - self._offset_ns,
             recommended_action=change.rule.advise,
+            regions=self._regions(change),
+            evidence=self._evidence(change),
         )
+
+    def _regions(self, change: AlertChange) -> tuple[Region, ...]:
+        """Return where the watchers of a rule see something while it holds."""
+        if self._seen is None or change.state not in (AlertState.RAISED, AlertState.UPDATED):
+            return ()
+        boxes = (box for name in change.rule.watchers for box in self._boxes.get(name, ()))
+        return tuple(_region(box, self._seen.shape[1], self._seen.shape[0]) for box in dict.fromkeys(boxes))
+
+    def _evidence(self, change: AlertChange) -> bytes:
+        is_new = change.state is AlertState.RAISED
+        return (
+            thumbnail(self._seen, _EVIDENCE_WIDTH) if self._share_images and is_new and self._seen is not None else b""
+        )
+
+
+def _region(box: Box, width: int, height: int) -> Region:
+    """Return a box in pixels of a picture, at least one wide and high."""
+    left, top = (min(size - 1, max(0, math.floor(share * size))) for share, size in ((box[0], width), (box[1], height)))
+    right, bottom = (min(size, math.ceil(share * size)) for share, size in ((box[2], width), (box[3], height)))
+    return Region(left, top, max(1, right - left), max(1, bottom - top))
 
 
 def _cue(change: AlertChange) -> str:

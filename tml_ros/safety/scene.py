@@ -23,6 +23,7 @@ _NOISE_SIGMAS = 4.0
 _EVERY = 4  # every fourth row and column is enough for a median
 _MOST_FIRST = 40
 _UPSET_SHARE = 0.6
+_SOFT_SHARE = 0.26  # of the width: what changes no faster than that is light
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +59,18 @@ class SceneConfig:
 class Comparison:
     """A picture beside the scene, all [h, w]. new: differs; shadow: new, but only darker; moved: new, and has moved.
 
-    new_s: for how long it has been new. lit: [h, w, 3], the picture in the scene's light. light: factor over that.
-    scene: [h, w, 3].
+    solid: differs by more than soft light, as shadows and the glow of a flame are. new_s: for how long it has been new.
+    lit: [h, w, 3], the picture in the scene's light; flat: without soft light, too. light: factor over that. scene:
+    [h, w, 3].
     """
 
     new: Mask
     shadow: Mask
     moved: Mask
+    solid: Mask
     new_s: Floats
     lit: Floats
+    flat: Floats
     light: float
     scene: Floats
 
@@ -124,7 +128,9 @@ class _Learned:
         self.new_s = np.where(new, self.new_s + np.float32(step_s), np.float32(0.0))
         self.moved = new & (self.moved | moving)
         shadow = new & _is_shadow(lit, self.scene)
-        return Comparison(new, shadow, self.moved, self.new_s, lit, float(light.mean()), self.scene)
+        flat = lit - _soft_light(lit - self.scene)
+        solid = closed(opened(distance(flat, self.scene) > limit))
+        return Comparison(new, shadow, self.moved, solid, self.new_s, lit, flat, float(light.mean()), self.scene)
 
     def follow(self, found: Comparison, still_s: Floats, step_s: float, config: SceneConfig) -> None:
         """Let the scene follow where nothing is new, and take in what has stood still for long."""
@@ -154,6 +160,13 @@ def distance(picture: Floats, scene: Floats) -> Floats:
 def soft(rgb: Bytes) -> Floats:
     """Return [h, w, 3] a picture as it is compared, its noise softened."""
     return np.asarray(cv2.blur(rgb, (3, 3)), np.float32)
+
+
+def _soft_light(away: Floats) -> Floats:
+    """Return [h, w, 3] what of a difference changes slowly from place to place: its median all around."""
+    width = 2 * round(0.5 * _SOFT_SHARE * away.shape[1]) - 1
+    halved = np.clip(away / 2.0 + 128.0, 0.0, 255.0).astype(np.uint8)
+    return 2.0 * (np.asarray(cv2.medianBlur(halved, width), np.float32) - 128.0)
 
 
 def _is_shadow(lit: Floats, scene: Floats) -> Mask:

@@ -25,6 +25,7 @@ _OTHER_COLOUR = 16.0
 _BLACK = 16.0  # more than a camera makes of nothing, of 255
 _THROUGH = 0.3
 _NEARLY_ALL = 0.8
+_FAINT = 0.3
 _RENEW_S, _GIVE_UP_S = 5.0, 60.0
 
 
@@ -58,6 +59,11 @@ class _Blocks:
         """Return [12, 16] from -1 to 1: whether the slopes are where they are in another picture."""
         joint = _per_block(self._slopes[0] * other._slopes[0] + self._slopes[1] * other._slopes[1])
         return np.asarray(joint / np.sqrt(self.energy * other.energy + 1e-6), np.float32)
+
+    def likeness_in(self, other: "_Blocks", blocks: NDArray[np.bool_]) -> float:
+        """Return the same for all of some blocks [12, 16] together: faint slopes show in many that do not in one."""
+        joint = _per_block(self._slopes[0] * other._slopes[0] + self._slopes[1] * other._slopes[1])[blocks].sum()
+        return float(joint / np.sqrt(self.energy[blocks].sum() * other.energy[blocks].sum() + 1e-6))
 
 
 class Structure:
@@ -129,12 +135,13 @@ def _light(now: _Blocks, usual: _Blocks, is_kept: NDArray[np.bool_]) -> float:
 
 def _covered(now: _Blocks, usual: _Blocks, is_kept: NDArray[np.bool_], light: float) -> float:
     """Return the share of the picture in the largest flat part at its border that is not as it was."""
-    away = np.abs(now.mean - light * usual.mean).max(axis=2)
+    # a lamp or a flame may light up what structure there is, and nothing else
+    away = np.minimum(*(np.abs(now.mean - factor * usual.mean).max(axis=2) for factor in (light, 1.0)))
     has_lost = (usual.energy * light**2 > _TEXTURE) & (now.energy < 0.25 * usual.energy * light**2)
     is_flat = (now.energy < _TEXTURE) & ~is_kept & ((away > _OTHER_COLOUR) | has_lost)
     near = cv2.dilate(is_flat.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     part = is_flat | (near & ~is_kept & (away > _OTHER_COLOUR))  # the edge of it is out of focus, not flat
     count, labels = cv2.connectedComponents(part.astype(np.uint8), connectivity=4)
     rim = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    sizes = [float((labels == number).mean()) for number in range(1, count) if (rim == number).sum() >= _ROWS]
-    return max(sizes, default=0.0)
+    pieces = (labels == number for number in range(1, count) if (rim == number).sum() >= _ROWS)
+    return max((float(piece.mean()) for piece in pieces if now.likeness_in(usual, piece) < _FAINT), default=0.0)

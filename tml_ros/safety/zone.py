@@ -13,7 +13,7 @@ import numpy as np
 from tml_ros.config import param
 from tml_ros.errors import ConfigError, nearest_name
 from tml_ros.safety.arrays import Mask
-from tml_ros.safety.blobs import Blob
+from tml_ros.safety.blobs import Blob, resembles_person
 from tml_ros.safety.eye import View
 from tml_ros.safety.scene import Comparison
 from tml_ros.safety.watcher import Box, Reading, SafetyTurn, Surroundings
@@ -23,6 +23,7 @@ __all__ = ["ZoneConfig", "ZoneWatcher", "find_zone"]
 
 _SETTLED_S = 1.0
 _BORDER = 0.005
+_CUT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,11 @@ class ZoneWatcher:
     def _look(self, view: View, found: Comparison) -> None:
         mask = self._zone.mask(view.shape)
         size = max(1, int(mask.sum()))
-        inside = [blob for blob in view.blobs if self._is_person(blob) and self._stands_in(view, found, blob, mask)]
+        config = self._config
+        people = (
+            one for one in view.blobs if resembles_person(one, config.least_height, config.least_area, config.widest)
+        )
+        inside = [blob for blob in people if self._stands_in(view, found, blob, mask)]
         moving = float((view.moving & mask).sum()) / size
         self._values["people"] = float(len(inside))
         solid = [blob for blob in view.blobs if not (blob.is_soft or blob.is_ghost)]
@@ -96,18 +101,24 @@ class ZoneWatcher:
         if moving > 0.0:
             self._moved_ns = view.frame.stamp_ns
 
-    def _is_person(self, blob: Blob) -> bool:
-        height, width = blob.bottom - blob.top, blob.right - blob.left
-        is_big = height >= self._config.least_height and blob.area >= self._config.least_area
-        return is_big and width <= self._config.widest * height and blob.moved and not (blob.is_ghost or blob.is_soft)
-
     def _stands_in(self, view: View, found: Comparison, blob: Blob, mask: Mask) -> bool:
         rows, columns = view.shape
+        blob = _lowest_part(blob, view.blobs)
         low = blob.bottom - self._config.feet * (blob.bottom - blob.top)
         down = slice(int(low * rows), round(blob.bottom * rows))
         band = (down, slice(round(blob.left * columns), round(blob.right * columns)))
         feet = (view.labels[band] == blob.label) & found.new[band] & ~found.shadow[band] & mask[band]
         return float(feet.sum()) / mask.size >= self._config.least_feet
+
+
+def _lowest_part(blob: Blob, blobs: tuple[Blob, ...]) -> Blob:
+    """Return the piece that a person stands on, where something like the floor cuts him in two."""
+    for other in blobs:
+        across = min(blob.right, other.right) - max(blob.left, other.left)
+        gap = other.top - blob.bottom
+        if other.moved and 0.0 <= gap + _CUT <= 2.0 * _CUT and across > 0.5 * (other.right - other.left):
+            return other
+    return blob
 
 
 def _is_at_border(blob: Blob) -> bool:

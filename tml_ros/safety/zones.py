@@ -47,6 +47,10 @@ class Zone:
         x, y = np.array(self.points).T
         return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2.0
 
+    def contains(self, x: float, y: float) -> bool:
+        """Tell whether a point, in shares of the picture, lies inside or on the border."""
+        return cv2.pointPolygonTest(np.array(self.points, np.float32), (x, y), False) >= 0.0
+
     def mask(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
         """Return [height, width] bool, True inside; not to be written to. shape: height, width."""
         return _mask(self.points, *shape)

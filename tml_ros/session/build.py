@@ -143,7 +143,12 @@ def _safety(
     monitor, state_file = None, None
     if config.safety.lab_file:
         lab = load_lab(locate(config.safety.lab_file), allow_list)
-        monitor = SafetyMonitor(lab, eye=config.safety.eye, allow_missing=config.safety.allow_missing)
+        monitor = SafetyMonitor(
+            lab,
+            eye=config.safety.eye,
+            allow_missing=config.safety.allow_missing,
+            share_images=config.safety.share_images,
+        )
         if keeps_state and config.safety.state_file:
             state_file = Path(config.safety.state_file).expanduser()
             monitor.restore(read_kept(state_file))
