@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 
 from tml_ros.config import param
-from tml_ros.safety.arrays import Floats, Mask, edges, grown, largest
+from tml_ros.media.registration import local_contrast, moved, shift_between
+from tml_ros.safety.arrays import Floats, Mask, edges, grown, largest, mean
 from tml_ros.safety.eye import View
 from tml_ros.safety.scene import Comparison, distance
 from tml_ros.safety.watcher import Box, Reading, SafetyTurn, Surroundings
@@ -35,6 +36,7 @@ _EDGE = 100.0  # slope, eight times per pixel
 _SHAKES, _RESTS = 0.25, 0.02
 _SHINES = 0.8  # what a flame shines on is darker than it is
 _CHANGE, _NOISE = 18.0, 3.0  # of 255, and times what the picture changes everywhere
+_FARTHEST = 0.05  # of the width, that a camera shakes from frame to frame
 _MOVED, _DRIFT, _SWAY = 0.4, 0.08, 0.3  # of its height
 
 
@@ -164,6 +166,8 @@ class FlameWatcher:
         if before is None or before.shape != colours.shape:
             self._changes.clear()
             before = colours
+        if warm.any():
+            before = _laid(before, colours)
         change = largest(np.abs(colours - before))
         limit = _CHANGE + _NOISE * float(np.median(change[::4, ::4]))
         restless: Mask = change > limit
@@ -234,6 +238,12 @@ def _spot(
         float(restless[window][part].mean()),
         box,
     )
+
+
+def _laid(before: Floats, colours: Floats) -> Floats:
+    """Return the frame before, shifted as a camera that shakes has shifted this one. Both are [h, w, 3]."""
+    shift = shift_between(local_contrast(mean(before)), local_contrast(mean(colours)), np.zeros(2))
+    return moved(before, -shift) if np.abs(shift).max() < _FARTHEST * before.shape[1] else before
 
 
 def _walks(chain: list[_Spot]) -> bool:
