@@ -23,19 +23,23 @@ def local_contrast(grey: Picture) -> Picture:
     return np.asarray(cv2.GaussianBlur(evened, (0, 0), 1.5), np.float32)
 
 
-def shift_between(still: Picture, picture: Picture, shift: NDArray[np.float64]) -> NDArray[np.float64]:
+def shift_between(
+    still: Picture, picture: Picture, shift: NDArray[np.float64], aside: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
     """Return [2] how many pixels a picture is shifted right and down, so that ``moved(picture, shift)`` is ``still``.
 
     Args:
         still: [h, w], what it is compared with.
         picture: [h, w].
         shift: where to begin; what is further away than a few pixels from there is not found.
+        aside: [h, w], what does not count.
     """
     inner = np.s_[8:-8, 8:-8]
     slopes = [np.asarray(cv2.Sobel(still, cv2.CV_32F, *axis, ksize=3, scale=1 / 8))[inner] for axis in ((1, 0), (0, 1))]
+    counts = np.float32(1.0) if aside is None else (~aside[inner]).astype(np.float32)
     for _ in range(4):
         error = (still - moved(picture, shift))[inner]
-        trust = 1.0 / (1.0 + (error / (1.5 * float(np.median(np.abs(error))) + 1e-3)) ** 2) ** 2
+        trust = counts / (1.0 + (error / (1.5 * float(np.median(np.abs(error))) + 1e-3)) ** 2) ** 2
         normal = np.array([[float(np.sum(trust * one * other)) for other in slopes] for one in slopes])
         if abs(float(np.linalg.det(normal))) < 1e-6:
             return shift

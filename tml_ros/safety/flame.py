@@ -167,7 +167,7 @@ class FlameWatcher:
             self._changes.clear()
             before = colours
         if warm.any():
-            before = _laid(before, colours)
+            before = _laid(before, colours, warm)
         change = largest(np.abs(colours - before))
         limit = _CHANGE + _NOISE * float(np.median(change[::4, ::4]))
         restless: Mask = change > limit
@@ -240,9 +240,9 @@ def _spot(
     )
 
 
-def _laid(before: Floats, colours: Floats) -> Floats:
-    """Return the frame before, shifted as a camera that shakes has shifted this one. Both are [h, w, 3]."""
-    shift = shift_between(local_contrast(mean(before)), local_contrast(mean(colours)), np.zeros(2))
+def _laid(before: Floats, colours: Floats, warm: Mask) -> Floats:
+    """Return the frame before, shifted as a camera that shakes has shifted what is not warm. Both are [h, w, 3]."""
+    shift = shift_between(local_contrast(mean(before)), local_contrast(mean(colours)), np.zeros(2), warm)
     return moved(before, -shift) if np.abs(shift).max() < _FARTHEST * before.shape[1] else before
 
 
