@@ -141,6 +141,24 @@ def test_no_flame_is_seen_when_something_of_its_colours_stands_there():
     assert first(watch(FlameWatcher(FlameConfig(), NOWHERE), pictures), "flame") is None
 
 
+def shaken(picture: np.ndarray, seed: int) -> np.ndarray:
+    x, y = np.random.default_rng(seed).uniform(-1.0, 1.0, 2)
+    shift = np.array([[1.0, 0.0, x], [0.0, 1.0, y]], np.float32)
+    return np.asarray(cv2.warpAffine(picture, shift, picture.shape[1::-1], borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def test_no_flame_is_seen_when_something_of_its_colours_stands_there_and_the_camera_shakes():
+    pictures = [noisy(shaken(room(), n), n) for n in range(15)]
+    pictures += [noisy(shaken(flame(room(), 1), n), n) for n in range(15, 45)]
+    assert first(watch(FlameWatcher(FlameConfig(), NOWHERE), pictures), "flame") is None
+
+
+def test_flame_is_seen_when_something_burns_and_the_camera_shakes():
+    pictures = [noisy(shaken(room(), n), n) for n in range(15)]
+    pictures += [noisy(shaken(flame(room(), n), n), n) for n in range(15, 45)]
+    assert first(watch(FlameWatcher(FlameConfig(), NOWHERE), pictures), "flame") in range(18, 30)
+
+
 def puddle(radius: float) -> np.ndarray:
     drawn = room()
     cv2.ellipse(drawn, (80, 95), (round(radius), round(0.6 * radius)), 0, 0, 360, (40, 90, 190), -1)

@@ -19,13 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tml_ros.errors import ConfigError
+from tml_ros.media.registration import local_contrast, moved, shift_between
 
 __all__ = ["RepetitionCounter"]
 
 _SIZE = (160, 120)  # width and height in which a camera's shaking is followed
 _MAP = (32, 24)
-_CONTRAST = 40.0  # per unit of log brightness
-_LOCAL = 61  # pixels over which brightness is evened out: shadows and exposure go
 _SMOOTH_S = 0.25
 _WINDOW_S = 12.0  # in which the motion is described; three of the slowest repetitions
 _KEPT_S = 90.0  # that can be counted anew
@@ -186,39 +185,12 @@ class _Steady:
 
     def map(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return [768] float32 of a grey picture of any size."""
-        small = cv2.resize(grey, _SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
-        light = _CONTRAST * np.log1p(small)
-        picture = _array(cv2.GaussianBlur(light - cv2.blur(light, (_LOCAL, _LOCAL)), (0, 0), 1.5))
+        picture = local_contrast(_array(cv2.resize(grey, _SIZE, interpolation=cv2.INTER_AREA)))
         if self._first is None or np.abs(self._shift).max() > _FARTHEST:
             self._first, self._shift = picture, np.zeros(2)
-        self._shift = _register(self._first, picture, self._shift)
-        still = cv2.resize(_moved(picture, self._shift), _MAP, interpolation=cv2.INTER_AREA)
+        self._shift = shift_between(self._first, picture, self._shift)
+        still = cv2.resize(moved(picture, self._shift), _MAP, interpolation=cv2.INTER_AREA)
         return _array(cv2.GaussianBlur(still, (0, 0), 1.0)).ravel()
-
-
-def _register(
-    still: NDArray[np.float32], picture: NDArray[np.float32], shift: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return by how many pixels a picture is shifted; what moves by itself hardly counts. shift: where to begin."""
-    inner = np.s_[8:-8, 8:-8]
-    slopes = [cv2.Sobel(still, cv2.CV_32F, *axis, ksize=3, scale=1 / 8)[inner] for axis in ((1, 0), (0, 1))]
-    for _ in range(4):
-        error = (still - _moved(picture, shift))[inner]
-        trust = 1.0 / (1.0 + (error / (1.5 * float(np.median(np.abs(error))) + 1e-3)) ** 2) ** 2
-        normal = np.array([[float(np.sum(trust * one * other)) for other in slopes] for one in slopes])
-        if abs(float(np.linalg.det(normal))) < 1e-6:
-            return shift
-        step = np.linalg.solve(normal, [float(np.sum(trust * one * error)) for one in slopes])
-        shift = shift + np.clip(step, -2.0, 2.0)
-        if np.abs(step).max() < 0.02:
-            break
-    return shift
-
-
-def _moved(picture: NDArray[np.float32], shift: NDArray[np.float64]) -> NDArray[np.float32]:
-    back = np.array([[1.0, 0.0, shift[0]], [0.0, 1.0, shift[1]]], np.float32)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return _array(cv2.warpAffine(picture, back, _SIZE, flags=flags, borderMode=cv2.BORDER_REPLICATE))
 
 
 def _part(rgb: NDArray[np.uint8], region: Sequence[float]) -> NDArray[np.uint8]:

@@ -15,9 +15,11 @@ from typing import Any, ClassVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from tml_ros.config import param
-from tml_ros.safety.arrays import Floats, Mask, edges, grown, largest
+from tml_ros.media.registration import local_contrast, moved, shift_between
+from tml_ros.safety.arrays import Floats, Mask, edges, grown, largest, mean
 from tml_ros.safety.eye import View
 from tml_ros.safety.scene import Comparison, distance
 from tml_ros.safety.watcher import Box, Reading, SafetyTurn, Surroundings
@@ -35,6 +37,8 @@ _EDGE = 100.0  # slope, eight times per pixel
 _SHAKES, _RESTS = 0.25, 0.02
 _SHINES = 0.8  # what a flame shines on is darker than it is
 _CHANGE, _NOISE = 18.0, 3.0  # of 255, and times what the picture changes everywhere
+_FARTHEST = 0.05  # of the width, that a camera shakes from frame to frame
+_STILL = 0.5  # pixels, of a camera that does not shake
 _MOVED, _DRIFT, _SWAY = 0.4, 0.08, 0.3  # of its height
 
 
@@ -164,13 +168,15 @@ class FlameWatcher:
         if before is None or before.shape != colours.shape:
             self._changes.clear()
             before = colours
+        shift = _shift(before, colours, warm) if warm.any() else np.zeros(2)
+        before = moved(before, -shift)
         change = largest(np.abs(colours - before))
         limit = _CHANGE + _NOISE * float(np.median(change[::4, ::4]))
         restless: Mask = change > limit
         # what lies within a pixel tells nothing when the camera shakes
         still_edges = (edges(before) > _EDGE) & ~warm
         shaken = float(restless[still_edges].mean()) if still_edges.any() else 0.0
-        if shaken > _SHAKES or float(restless.mean()) > _RESTS:
+        if float(np.abs(shift).max()) > _STILL or shaken > _SHAKES or float(restless.mean()) > _RESTS:
             restless = distance(colours, before) > limit
         self._changes.append(restless)
         return restless
@@ -234,6 +240,12 @@ def _spot(
         float(restless[window][part].mean()),
         box,
     )
+
+
+def _shift(before: Floats, colours: Floats, warm: Mask) -> NDArray[np.float64]:
+    """Return [2] by how many pixels a camera that shakes has shifted what is not warm. The frames are [h, w, 3]."""
+    shift = shift_between(local_contrast(mean(before)), local_contrast(mean(colours)), np.zeros(2), warm)
+    return shift if np.abs(shift).max() < _FARTHEST * before.shape[1] else np.zeros(2)
 
 
 def _walks(chain: list[_Spot]) -> bool:
