@@ -26,7 +26,7 @@ from tml_ros.training.settings import OptimizerSettings
 __all__ = ["Learner", "LearnerOptions", "Progress", "is_learned"]
 
 _FLAT = 1  # dimensions of parameters that decay leaves alone: norms and biases
-_MATRICES = ("blocks.", "sound.project.", "sight.whole.", "sight.coarse.")
+_MATRICES = ("blocks.", "sound.project.", "sound.stem.layers.", "sight.whole.", "sight.coarse.")
 _NOT_TRAINED = ("flow.", "vocoder.", "voice_queries")
 
 
@@ -183,7 +183,7 @@ def _optimizers(
     matrices = {
         name: each
         for name, each in learned.items()
-        if settings.matrix_rate and each.dim() == 2 and name.startswith(_MATRICES)
+        if settings.matrix_rate and each.dim() == 2 and name.startswith(_MATRICES) and not name.endswith(".mix")
     }
     others = [each for name, each in learned.items() if name not in matrices]
     groups: list[dict[str, Any]] = [
