@@ -68,9 +68,7 @@ class Drills:
         per_turn = self._shape.audio_tokens
         there = np.ones((len(made), turns), np.bool_)
         return {
-            "levels": np.stack(
-                [quantised(row.frames, self._shape).reshape(turns, FRAMES_PER_TURN, -1) for row in made]
-            ),
+            "levels": np.stack([quantised(row.frames, self._shape).reshape(size) for row in made]),
             "audio_present": there,
             "playing": ~there,
             "skill": np.zeros((len(made), turns), np.int64),

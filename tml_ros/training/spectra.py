@@ -103,7 +103,8 @@ def dressed(voice: Spectrum, hz: NDArray[np.float64], rng: Generator) -> Spectru
 def added(one: Spectrum, other: Spectrum) -> Spectrum:
     """Return the spectrum of two sounds at once."""
     most = np.maximum(one, other)
-    return most + np.log(1 + np.exp(np.minimum(one, other) - most))  # twice as fast as logaddexp
+    lesser = np.exp(np.minimum(one, other) - most)
+    return np.asarray(most + np.log(1 + lesser), np.float32)  # twice as fast as logaddexp
 
 
 def shifted(voice: Spectrum, level_db: float) -> Spectrum:
@@ -134,7 +135,7 @@ def _stretched(voice: Spectrum, count: int) -> Spectrum:
     places = np.linspace(0, len(voice) - 1, count)
     low = np.minimum(places.astype(np.int64), len(voice) - 2) if len(voice) > 1 else np.zeros(count, np.int64)
     share = (places - low).astype(np.float32)[:, None]
-    return voice[low] * (1 - share) + voice[np.minimum(low + 1, len(voice) - 1)] * share
+    return np.asarray(voice[low] * (1 - share) + voice[np.minimum(low + 1, len(voice) - 1)] * share, np.float32)
 
 
 def _in_room(voice: Spectrum, rng: Generator) -> Spectrum:

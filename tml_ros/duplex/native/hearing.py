@@ -7,6 +7,8 @@ the micro-turn before is carried in a tail. It knows no spectrum and no session.
 Source: ConvNeXt blocks, Liu et al. 2022 (arXiv 2201.03545), in one dimension and causal.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -29,19 +31,23 @@ class SoundStem(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Run whole streams [B, L, D] from their beginning."""
-        for layer in self.layers:
+        for layer in self._every:
             before = tokens.new_zeros(len(tokens), layer.reach, tokens.shape[-1])
             tokens = layer(tokens, before)
         return self._levelled(tokens)
 
     def step(self, tokens: Tensor, tails: dict[str, Tensor], active: Tensor) -> Tensor:
         """Run the tokens [B, n, D] of the next micro-turn. tails: see ``stem_tail_shapes``; active: [B] bool."""
-        for number, layer in enumerate(self.layers):
+        for number, layer in enumerate(self._every):
             tail, given = tails[_name(number)], tokens
             before = tail.to(tokens.dtype)
             tokens = layer(given, before)
             keep(tail, torch.cat((before, given), 1)[:, -layer.reach :].to(tail.dtype), active)
         return self._levelled(tokens)
+
+    @property
+    def _every(self) -> "list[_Layer]":
+        return cast(list[_Layer], list(self.layers))
 
     def _levelled(self, tokens: Tensor) -> Tensor:
         return functional.rms_norm(tokens, tokens.shape[-1:]) * self.scale.to(tokens.dtype)
