@@ -80,6 +80,6 @@ def test_adapter_is_written_and_the_same_again_when_lessons_are_taught(lessons, 
         path = tmp_path / name / "lab.safetensors"
         assert tune(str(repository / "models" / "tiny"), lessons, path, tuning, said.append).steps == 1
         found.append(path)
-    assert said[-1].startswith("step 1 of 1, loss lessons ")
+    assert said[-1].startswith("step 1 of 1, loss of lessons ")
     assert read_header(found[0]).teaches == ("athena", "never you mind that")
     assert found[0].read_bytes() == found[1].read_bytes()

@@ -27,7 +27,7 @@ from tml_ros.duplex.native.vocabulary import Vocabulary
 from tml_ros.records import MICRO_TURN_SAMPLES, TextSource, TranscriptEvent
 from tml_ros.training.conversation import Conversation, Target
 
-__all__ = ["Arrays", "Batch", "Encoder"]
+__all__ = ["Arrays", "Batch", "Encoder", "spelled"]
 
 Arrays = dict[str, NDArray[np.generic]]
 _LETTERS = "abcdefghijklmnopqrstuvwxyz'"
@@ -40,6 +40,7 @@ class Batch:
 
     skill: [B, T] int64, index into ``skills``. spelled: [B, L] int64, what people say in a row, letter by letter, as
     indices into ``letters``, ABSENT behind the last. letters: [28] int64, tokens; the first stands for no letter.
+    aligned: [B, T, n] int64, about which letter each token of sound holds, or None where nobody knows.
     """
 
     inputs: StreamInputs
@@ -48,25 +49,29 @@ class Batch:
     skills: tuple[str, ...]
     spelled: Tensor
     letters: Tensor
+    aligned: Tensor | None = None
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[np.generic]], skills: Sequence[str]) -> "Batch":
         """Wrap the arrays that ``Encoder.arrays`` made."""
         made = {name: torch.from_numpy(array) for name, array in arrays.items()}
         skill, spelled, letters = (made.pop(name) for name in ("skill", "spelled", "letters"))
+        aligned = made.pop("aligned", None)
         wanted = {name.removeprefix("wanted."): made.pop(name) for name in list(made) if name.startswith("wanted.")}
         made["audio"] = torch.zeros(*skill.shape, 0)
-        return cls(StreamInputs(**made), StreamTargets(**wanted), skill, tuple(skills), spelled, letters)
+        return cls(StreamInputs(**made), StreamTargets(**wanted), skill, tuple(skills), spelled, letters, aligned)
 
     def to(self, device: torch.device | str) -> "Batch":
         """Return the batch on a device."""
         skill, spelled, letters = (each.to(device) for each in (self.skill, self.spelled, self.letters))
-        return Batch(self.inputs.to(device), self.targets.to(device), skill, self.skills, spelled, letters)
+        aligned = None if self.aligned is None else self.aligned.to(device)
+        return Batch(self.inputs.to(device), self.targets.to(device), skill, self.skills, spelled, letters, aligned)
 
     def rows(self, begin: int, end: int) -> "Batch":
         """Return the rows [begin, end); there must be no pictures, which are not kept by rows."""
         parts = (self.inputs.rows(begin, end), self.targets.rows(begin, end), self.skill[begin:end], self.skills)
-        return Batch(*parts, self.spelled[begin:end], self.letters)
+        aligned = None if self.aligned is None else self.aligned[begin:end]
+        return Batch(*parts, self.spelled[begin:end], self.letters, aligned)
 
     @property
     def audio_s(self) -> float:
@@ -83,7 +88,7 @@ class Encoder:
     def __init__(self, shape: NativeShape, vocabulary: Vocabulary) -> None:
         self._shape = shape
         self._vocabulary = vocabulary
-        self._log_mel = LogMel(shape)
+        self._log_mel = LogMel(shape, torch.float32)
         self._letters = np.array([Marker.SPARE_1, *(vocabulary.encode(letter)[0] for letter in _LETTERS)], np.int64)
 
     def batch(self, rows: Sequence[Sequence[Conversation]], turns: int) -> Batch:
@@ -111,10 +116,15 @@ class Encoder:
             arrays["reference_levels"] = self._levels([row.sound("reference") for row in made])
             arrays["reference_present"] = np.stack([row.reference_present() for row in made])
         arrays |= self._pictures(made) | self._texts_in(made) | self._wanted(made)
-        arrays |= {"spelled": _spelled([row.heard() for row in made]), "letters": self._letters}
+        arrays |= {"spelled": spelled([row.heard() for row in made]), "letters": self._letters}
         return arrays
 
     # ------------------------------------------------------------------------------------------------- inputs
+
+    @property
+    def letters(self) -> NDArray[np.int64]:
+        """The tokens that what people say is spelled with, that for no letter before them."""
+        return self._letters
 
     def _levels(self, sounds: list[NDArray[np.float32]]) -> NDArray[np.uint8]:
         """sounds: B of [T * 3200] -> [B, T, 20, M]."""
@@ -171,8 +181,8 @@ class Encoder:
             return encode(self._vocabulary, record)
 
 
-def _spelled(rows: list[str]) -> NDArray[np.int64]:
-    """Return texts letter by letter, [B, L]; what is no letter is left out."""
+def spelled(rows: list[str]) -> NDArray[np.int64]:
+    """Return texts letter by letter, [B, L] indices into a batch's letters; what is no letter is left out."""
     found = [[1 + _LETTERS.index(letter) for letter in text.lower() if letter in _LETTERS] for text in rows]
     made = np.full((len(rows), max(1, *(len(each) for each in found))), ABSENT, np.int64)
     for number, letters in enumerate(found):

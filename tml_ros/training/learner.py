@@ -26,7 +26,7 @@ from tml_ros.training.settings import OptimizerSettings
 __all__ = ["Learner", "LearnerOptions", "Progress", "is_learned"]
 
 _FLAT = 1  # dimensions of parameters that decay leaves alone: norms and biases
-_MATRICES = ("blocks.", "sound.project.", "sight.whole.", "sight.coarse.")
+_MATRICES = ("blocks.", "sound.project.", "sound.stem.layers.", "sight.whole.", "sight.coarse.")
 _NOT_TRAINED = ("flow.", "vocoder.", "voice_queries")
 
 
@@ -71,7 +71,9 @@ class Learner:
         model: InteractionTransformer,
         options: LearnerOptions,
         is_trainable: Callable[[str], bool] = is_learned,
+        objective: Objective | None = None,
     ) -> None:
+        """objective: what is asked of the model, the usual when none is given."""
         self.model, self.options, self.step = model.train(), options, 0
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(is_trainable(name))
@@ -80,7 +82,7 @@ class Learner:
             raise ModelError("no parameter is to be trained; let is_trainable accept some names")
         self._optimizers = _optimizers(self._learned, options.optimizer)
         self._average = {name: each.detach().clone() for name, each in self._learned.items()} if options.average else {}
-        self._objective = _shared(Objective(model))
+        self._objective = _shared(objective or Objective(model))
         self._device = model.embedding.weight.device
         if options.compile:
             _compile(model)
@@ -183,7 +185,7 @@ def _optimizers(
     matrices = {
         name: each
         for name, each in learned.items()
-        if settings.matrix_rate and each.dim() == 2 and name.startswith(_MATRICES)
+        if settings.matrix_rate and each.dim() == 2 and name.startswith(_MATRICES) and not name.endswith(".mix")
     }
     others = [each for name, each in learned.items() if name not in matrices]
     groups: list[dict[str, Any]] = [

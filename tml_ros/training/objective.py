@@ -20,7 +20,7 @@ from tml_ros.duplex.native.tokens import FLOOR_MARKERS, Marker
 from tml_ros.duplex.native.transformer import InteractionTransformer
 from tml_ros.training.encoding import Batch
 
-__all__ = ["STREAMS", "Emphasis", "Measured", "Objective"]
+__all__ = ["STREAMS", "Emphasis", "Measured", "Objective", "letter_logits"]
 
 STREAMS = ("floor", "text", "quiet", "auxiliary")
 """What losses are told apart by. text: where something is being said; quiet: where nothing shall be."""
@@ -30,12 +30,15 @@ STREAMS = ("floor", "text", "quiet", "auxiliary")
 class Emphasis:
     """What counts how much. quiet: of a micro-turn in which nothing shall be said, beside a token of text.
 
-    spelling: of the letters of what people say.
+    spelling: of the letters of what people say. alignment: of about where each of them sounds, beside the spelling,
+    where a batch knows it. only_spelling: nothing else is asked, and only the sound is run.
     """
 
     losses: LossWeights = field(default_factory=lambda: LossWeights(flow=0.0))
     quiet: float = 1.0
     spelling: float = 0.5
+    alignment: float = 0.0
+    only_spelling: bool = False
     floors: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -62,6 +65,8 @@ class Objective(nn.Module):
 
     def forward(self, batch: Batch, emphasis: Emphasis, stop: bool = False) -> tuple[Measured, bool]:
         """Return the losses, and whether any process wants to stop."""
+        if emphasis.only_spelling:
+            return self._spelled(batch, emphasis, stop)
         each = token_losses(self.model, batch.inputs, batch.targets)
         sums, counts, weighted = self._by_stream(each, batch, emphasis)
         if emphasis.spelling:
@@ -76,6 +81,24 @@ class Objective(nn.Module):
         if weights.balance and each.uses:
             total = total + weights.balance * balance_loss([_of_all(use) for use in each.uses])
         return Measured(total, value, summed, counted), bool(totals[-1])
+
+    def _spelled(self, batch: Batch, emphasis: Emphasis, stop: bool) -> tuple[Measured, bool]:
+        """Return how badly the tokens of sound spell what is said."""
+        sound = self.model.heard(batch.inputs)
+        pairs = [_spelling(self.model, sound, batch)]
+        shares = [emphasis.spelling]
+        if emphasis.alignment and batch.aligned is not None:
+            logits = letter_logits(self.model, sound, batch.letters)
+            off = functional.cross_entropy(logits.flatten(0, 1).float(), batch.aligned.flatten(), reduction="sum")
+            pairs.append(torch.stack((off, off.new_tensor(batch.aligned.numel()))))
+            shares.append(emphasis.alignment)
+        made = torch.stack(pairs)
+        totals = torch.cat((made.detach().flatten(), made.new_tensor([stop])))
+        world, summed = _add_up(totals), totals[:-1].view(-1, 2)
+        each = summed.new_tensor(shares) / summed[:, 1].clamp(min=1e-6)
+        nothing = made.new_zeros(len(STREAMS), len(batch.skills))
+        value = summed[0, 0] / summed[0, 1].clamp(min=1e-6)
+        return Measured(made[:, 0] @ each * world, value, nothing, nothing), bool(totals[-1])
 
     def _by_stream(self, each: TokenLosses, batch: Batch, emphasis: Emphasis) -> tuple[Tensor, Tensor, Tensor]:
         """Return sums and counts [streams, skills], and the weighted sum and weight of floor, text, auxiliary [3, 2].
@@ -115,13 +138,18 @@ def _spelling(model: InteractionTransformer, sound: Tensor, batch: Batch) -> Ten
     Source: Graves et al. 2006, connectionist temporal classification.
     """
     lengths = (batch.spelled != ABSENT).sum(-1)
-    logits = functional.linear(sound.flatten(1, 2), model.embedding.weight[batch.letters])
+    logits = letter_logits(model, sound, batch.letters)
     chances = functional.log_softmax(logits.float(), dim=-1).transpose(0, 1)
     places = torch.full_like(lengths, len(chances))
     losses = functional.ctc_loss(
         chances, batch.spelled.clamp(min=0), places, lengths, reduction="none", zero_infinity=True
     )
     return torch.stack((losses[lengths > 0].sum(), lengths.sum().float()))
+
+
+def letter_logits(model: InteractionTransformer, sound: Tensor, letters: Tensor) -> Tensor:
+    """Return [B, T * n, letters] of the tokens of sound [B, T, n, D]."""
+    return functional.linear(sound.flatten(1, 2), model.embedding.weight[letters])
 
 
 def _floor_weights(batch: Batch, emphasis: Emphasis) -> Tensor:

@@ -4,11 +4,12 @@ Worker w of W makes every W-th batch and waits when it is some batches ahead. A 
 step alone, so that nothing need be made again when training goes on. It knows no weights.
 """
 
+import functools
 import multiprocessing
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -19,8 +20,10 @@ import torch
 from tml_ros.duplex.native.shape import NativeShape
 from tml_ros.duplex.native.vocabulary import Vocabulary
 from tml_ros.errors import ModelError, TmlError
+from tml_ros.training.drills import Drills, open_drills
+from tml_ros.training.echoes import Echoes
 from tml_ros.training.encoding import Arrays, Batch, Encoder
-from tml_ros.training.settings import TrainSettings
+from tml_ros.training.settings import Stage, TrainSettings
 from tml_ros.training.source import Source, open_source
 
 __all__ = ["BatchMaker", "Batches", "OpenBatchMaker"]
@@ -42,21 +45,46 @@ class BatchMaker:
         return OpenBatchMaker(self, open_source(self.settings.source), encoder)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OpenBatchMaker:
-    """Makes batches."""
+    """Makes batches.
+
+    Thread: one caller at a time.
+    """
 
     maker: BatchMaker
     source: Source
     encoder: Encoder
+    _echoes: tuple[Stage, Echoes] | None = None
 
     def arrays(self, step: int) -> Arrays:
         """Return the rows of this process of a step's batch, each row being a function of its own number."""
         settings = self.maker.settings
         stage = settings.stage(step)
         own = range(self.maker.rank, stage.rows, self.maker.world)
-        rows = [self.source.batch(stage, settings.seed, step * stage.rows + row, 1, stage.turns)[0] for row in own]
+        if stage.part == "sound":
+            return self.drilled(stage, settings.seed, [step * stage.rows + row for row in own])
+        if stage.uses == 1:
+            return self._composed(stage, step)
+        if self._echoes is None or self._echoes[0] is not stage:
+            spectra = self._drills().spectra
+            echoes = Echoes(spectra, self.maker.shape, functools.partial(self._composed, stage))
+            self._echoes = (stage, echoes)
+        return self._echoes[1].arrays(step, stage.uses, settings.seed)
+
+    def _composed(self, stage: Stage, number: int) -> Arrays:
+        """Return the batch of a number, a step's or, where batches are used again, a smaller one."""
+        settings = self.maker.settings
+        own = range(self.maker.rank, stage.rows, self.maker.world)
+        rows = [self.source.batch(stage, settings.seed, number * stage.rows + row, 1, stage.turns)[0] for row in own]
         return self.encoder.arrays(rows, stage.turns, settings.skills)
+
+    def _drills(self) -> Drills:
+        return open_drills(str(self.maker.settings.source.get("corpus", "")), self.maker.shape)
+
+    def drilled(self, stage: Stage, seed: int, rows: Sequence[int], *, held: bool = False) -> Arrays:
+        """Return rows of drills by their numbers. held: of voices and people that are never trained on."""
+        return {**self._drills().arrays(stage, seed, rows, stage.turns, held=held), "letters": self.encoder.letters}
 
 
 @dataclass(slots=True)

@@ -9,11 +9,12 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from tml_ros.records import MICRO_TURN_SAMPLES, SAMPLE_RATE_HZ, Floor, SpeechText
+from tml_ros.records import MICRO_TURN_SAMPLES, SAMPLE_RATE_HZ, Floor, SpeechText, TextSource
 from tml_ros.training.acoustics import amplitude
 from tml_ros.training.conversation import Conversation
 from tml_ros.training.corpus import Part
 from tml_ros.training.meanings import BACKCHANNEL
+from tml_ros.training.overlap_texts import ROBOT_LINES
 from tml_ros.training.scene_cast import Cast
 from tml_ros.training.scene_timeline import Timeline, turn_of
 
@@ -31,6 +32,7 @@ def barge_in(cast: Cast) -> Conversation:
     """The robot speaks, somebody interrupts it, it falls silent at once; what was said has its effect."""
     line = Timeline("barge_in")
     robot, begin = _robot(cast), cast.seconds(0, 0.6)
+    _report(cast, line, begin)
     onset = begin + cast.seconds(0.5, max(0.8, len(robot) / SAMPLE_RATE_HZ - 0.6))
     if cast.chance(0.35):  # harmless sounds first
         _murmur(cast, line, begin + cast.seconds(0.3, 0.8))
@@ -51,6 +53,7 @@ def backchannel(cast: Cast) -> Conversation:
     """The robot speaks, somebody hums, coughs, says "yeah", drops something: it speaks on."""
     line = Timeline("backchannel")
     robot, begin = _robot(cast), cast.seconds(0, 0.6)
+    _report(cast, line, begin)
     last = line.play(robot, begin)
     at = begin + cast.seconds(0.4, 1.2)
     while at < begin + len(robot) - SAMPLE_RATE_HZ:
@@ -75,6 +78,13 @@ def backchannel_out(cast: Cast) -> Conversation:
             latest = end
     line.turn(begin, spoken[-1][1] + SAMPLE_RATE_HZ // 2)
     return cast.finish(line, tail=6)
+
+
+def _report(cast: Cast, line: Timeline, begin: int) -> None:
+    """Let what the robot says, in every other scene, be what a task has found: that text came in before."""
+    if cast.chance(0.5):
+        words = " ".join(str(cast.rng.choice(ROBOT_LINES)) for _ in range(int(cast.rng.integers(1, 6))))
+        line.text(max(0, turn_of(begin) - int(cast.chance(0.5))), TextSource.BACKGROUND, words)
 
 
 def _robot(cast: Cast) -> NDArray[np.float32]:

@@ -33,7 +33,7 @@ class Stage:
     resize: float = 0.5
     clip: float = 0.05
     silent: float = 0.3
-    canceller: float = 0.1
+    canceller: float = 0.04
     held: bool = False
 
 

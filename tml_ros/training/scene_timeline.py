@@ -1,8 +1,8 @@
 """A scene while it is made: sounds, speech, words and outputs are put at their places, then it becomes a Conversation.
 
 Positions are samples from the beginning of the scene. What a target may know: a word is heard 60 ms after its end, a
-turn is over 150 ms after its last word, both in the micro-turn in which that lies, so that an answer comes 0.15 to
-0.35 s after the end, computing aside. It knows neither parts nor skills.
+turn is over 110 ms after its last word, both in the micro-turn in which that lies, so that an answer comes 0.11 to
+0.31 s after the end, computing aside. It knows neither parts nor skills.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from tml_ros.training.conversation import UNKNOWN, Conversation, Target
 __all__ = ["HEARD_AFTER", "OVER_AFTER", "Timeline", "turn_of"]
 
 Sound = NDArray[np.float32]
-OVER_AFTER = 150 * SAMPLE_RATE_HZ // 1000
+OVER_AFTER = 110 * SAMPLE_RATE_HZ // 1000
 HEARD_AFTER = 60 * SAMPLE_RATE_HZ // 1000
 _CLEARLY, _HARDLY = 60 * SAMPLE_RATE_HZ // 1000, 8 * SAMPLE_RATE_HZ // 1000
 """Samples of speech in a micro-turn from which on it counts, and up to which it does not; between them is unknown."""

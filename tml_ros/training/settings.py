@@ -25,7 +25,9 @@ class Stage:
 
     rows: of a batch, of all processes together. turns: micro-turns of a row. skills: share of each. hardness: of the
     scenes, 0 to 1. snr_db: least and most, in place of what the hardness says. scene: further settings of the source.
-    emphasis: what counts how much, see ``objective.Emphasis``.
+    emphasis: what counts how much, see ``objective.Emphasis``. part: "sound": only the tokens of sound are run, on rows
+    full of speech (``drills``), and spell it; skills and hardness do not matter then. uses: how often a batch is used,
+    each time as another microphone would have heard it (``echoes``).
     """
 
     name: str
@@ -37,6 +39,8 @@ class Stage:
     snr_db: tuple[float, float] | None = None
     scene: Mapping[str, Any] = field(default_factory=dict)
     emphasis: Mapping[str, Any] = field(default_factory=dict)
+    part: str = "all"
+    uses: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from tml_ros.duplex.native.losses import LossWeights
 from tml_ros.duplex.native.shape import NativeShape
 from tml_ros.duplex.native.transformer import InteractionTransformer
 from tml_ros.errors import ModelError
+from tml_ros.training.encoding import Batch
 from tml_ros.training.learner import Learner, LearnerOptions, Progress
 from tml_ros.training.objective import Emphasis
 from tml_ros.training.parallel import Place
@@ -36,6 +37,7 @@ from tml_ros.training.prefetch import Batches, BatchMaker
 from tml_ros.training.reporting import Reporter
 from tml_ros.training.settings import Stage, TrainSettings
 from tml_ros.training.snapshots import Snapshot, Snapshots
+from tml_ros.training.spelling import letter_errors
 
 __all__ = ["CHECKPOINT", "Outcome", "Trainer", "emphasis_of"]
 
@@ -119,7 +121,7 @@ class Trainer:
             if is_last or progress.step % settings.log_steps == 0:
                 since, waited_s = batches.waited_s - waited_s, batches.waited_s
                 figures = reporter.tell(progress, steps=settings.steps, stage=stage.name, waited_s=since)
-            self._probe(learner, progress, reporter)
+            self._probe(learner, progress, reporter, batches.maker)
             if is_last or time.monotonic() - saved_s >= settings.save_s:
                 self._save(learner, clock)
                 saved_s = time.monotonic()
@@ -127,15 +129,28 @@ class Trainer:
                 break
         return figures
 
-    def _probe(self, learner: Learner, progress: Progress, reporter: Reporter) -> None:
+    def _probe(self, learner: Learner, progress: Progress, reporter: Reporter, maker: BatchMaker) -> None:
         every = self._settings.probe_steps
         if not every or progress.step % every or not self._place.is_first:
+            return
+        if self._settings.stage(progress.step - 1).part == "sound":
+            self._probe_letters(learner, progress, reporter, maker)
             return
         from tml_ros.training.probe import probe_settings  # streaming is not needed to learn
 
         found = probe_settings(learner, self._settings, self._shape, self._preset / TOKENIZER)
         self._say(f"step {progress.step} {found.line()}")
         reporter.log({"step": progress.step, "probe": found.as_dict()})
+
+    def _probe_letters(self, learner: Learner, progress: Progress, reporter: Reporter, maker: BatchMaker) -> None:
+        """Let the weights as they would be saved spell fresh drills, by voices and people that are kept aside."""
+        settings, model = self._settings, InteractionTransformer(self._shape)
+        model.load_state_dict(learner.weights())
+        stage, rows = settings.stage(progress.step - 1), range(settings.probe_rows)
+        batch = Batch.of(maker.open().drilled(stage, settings.seed, rows, held=True), settings.skills)
+        wrong, letters = letter_errors(model.eval().to(self._place.device), batch.to(self._place.device))
+        self._say(f"step {progress.step} by letters, kept aside: {wrong} of {letters} wrong ({wrong / letters:.1%})")
+        reporter.log({"step": progress.step, "letters": {"wrong": wrong, "of": letters}})
 
     def _learner(self, resume: bool) -> tuple[Learner, float]:
         """Return the model as far as it has come, and the seconds that it took so far."""
@@ -203,8 +218,8 @@ class Trainer:
 def emphasis_of(stage: Stage) -> Emphasis:
     """Return what counts how much in a stage."""
     given = dict(stage.emphasis)
-    rest = {name: given.pop(name) for name in ("floors", "quiet", "spelling") if name in given}
-    return Emphasis(replace(LossWeights(flow=0.0), **given), **rest)
+    rest = {name: given.pop(name) for name in ("floors", "quiet", "spelling", "alignment") if name in given}
+    return Emphasis(replace(LossWeights(flow=0.0), **given), **rest, only_spelling=stage.part == "sound")
 
 
 class _Clock:

@@ -5,7 +5,7 @@ threads give the same adapter.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,9 +19,10 @@ from tml_ros.training.conversation import Conversation
 from tml_ros.training.corpus import Corpus, save
 from tml_ros.training.corpus_build import Amounts, pieces
 from tml_ros.training.encoding import Encoder
+from tml_ros.training.keeping import KeepingObjective
 from tml_ros.training.learner import Learner, LearnerOptions
-from tml_ros.training.lessons import LESSON, Lessons
-from tml_ros.training.objective import Emphasis, Measured
+from tml_ros.training.lessons import Lessons
+from tml_ros.training.objective import Emphasis
 from tml_ros.training.settings import OptimizerSettings
 
 __all__ = ["Tuned", "Tuning", "rehearsal_corpus", "tune"]
@@ -34,7 +35,7 @@ _LOG_STEPS = 20
 class Tuning:
     """How an adapter is learned. rows, turns: of a batch. lessons: share of its rows, the others are old skills.
 
-    seconds: ends sooner when that is over.
+    keep: what going on as before counts in these. seconds: ends sooner when that is over.
     """
 
     steps: int = 300
@@ -43,12 +44,19 @@ class Tuning:
     rank: int = 8
     scale: float = 2.0
     lessons: float = 0.5
+    keep: float = 1.0
+    average: float = 0.98
     optimizer: OptimizerSettings = field(
         default_factory=lambda: OptimizerSettings(rate=2e-3, warmup_steps=20, weight_decay=0.0)
     )
     seed: int = 0
     threads: int = 2
     seconds: float = float("inf")
+
+    @property
+    def taught(self) -> int:
+        """Rows of a batch that are lessons."""
+        return round(self.rows * self.lessons)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,37 +93,32 @@ def tune(
     folder = locate_checkpoint(checkpoint)
     manifest, weights = load_checkpoint(folder)
     torch.set_num_threads(tuning.threads)
-    model = InteractionTransformer(manifest.shape)
-    fill(model, weights, folder)
+    model, before = InteractionTransformer(manifest.shape), InteractionTransformer(manifest.shape)
+    for each in (model, before):
+        fill(each, weights, folder)
     add_adapter(model, tuning.rank, tuning.scale, tuning.seed)
-    learner = Learner(model, LearnerOptions(tuning.optimizer, tuning.steps), is_adapter)
+    objective = KeepingObjective(model, before.requires_grad_(False), tuning.taught, tuning.keep)
+    options = LearnerOptions(tuning.optimizer, tuning.steps, tuning.average)
+    learner = Learner(model, options, is_adapter, objective)
     encoder = Encoder(manifest.shape, Vocabulary.load(folder / TOKENIZER))
     while learner.step < tuning.steps and time.monotonic() - began < tuning.seconds:
         batch = encoder.batch(_rows(lessons, tuning, learner.step), tuning.turns)
-        progress = learner.learn(batch, Emphasis())
+        progress = learner.learn(batch, Emphasis(spelling=0.0))  # an adapter does not change how sound is heard
         if progress.step % _LOG_STEPS == 0 or progress.step == tuning.steps:
-            say(f"step {progress.step} of {tuning.steps}, loss {_shown(progress.measured, batch.skills)}")
+            kept = float(progress.measured.total.detach() - progress.measured.value)
+            said = f"loss of lessons {float(progress.measured.value):.3f}, of old skills kept {kept:.4f}"
+            say(f"step {progress.step} of {tuning.steps}, {said}")
+    model.load_state_dict(learner.weights())
     save_adapter(model.eval(), out, header_of(manifest, out.stem, tuning.rank, tuning.scale, lessons.texts))
     return Tuned(out, learner.step, round(time.monotonic() - began, 1))
 
 
 def _rows(lessons: Lessons, tuning: Tuning, step: int) -> list[list[Conversation]]:
     """Return the rows of a step: lessons first, then old skills, each row filled with scenes."""
-    taught = round(tuning.rows * tuning.lessons)
     rows: list[list[Conversation]] = []
     for row in range(tuning.rows):
-        make, scenes = lessons.scene if row < taught else lessons.rehearsal, list[Conversation]()
+        make, scenes = lessons.scene if row < tuning.taught else lessons.rehearsal, list[Conversation]()
         while sum(scene.turns for scene in scenes) < tuning.turns:
             scenes.append(make((step * tuning.rows + row << 6) + len(scenes)))
         rows.append(scenes)
     return rows
-
-
-def _shown(measured: Measured, skills: Sequence[str]) -> str:
-    """Return the loss of all that is put out, of lessons and of old skills."""
-    is_lesson = torch.tensor([skill == LESSON for skill in skills])
-    parts = {"lessons": is_lesson, "old skills": ~is_lesson}
-    return ", ".join(
-        f"{name} {float(measured.sums[:, which].sum() / measured.counts[:, which].sum().clamp(min=1.0)):.3f}"
-        for name, which in parts.items()
-    )

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tml_ros.duplex.native.markup import (
+    HEARD_TURNS,
     MAX_QUIET_TURNS,
     MAX_STREAMED_TOKENS,
     MAX_TOKENS,
@@ -188,6 +189,16 @@ def test_confidence_is_the_geometric_mean_when_probabilities_are_given() -> None
     (draft,) = MarkupParser(WORDS).push(line, Floor.HOLD, turn(), chances).intents
 
     assert math.isclose(draft.confidence, math.prod(chances) ** (1 / len(line)))
+
+
+@pytest.mark.parametrize(("waits", "wanted"), [(0, 0.5), (HEARD_TURNS - 1, 0.5), (HEARD_TURNS, 1.0)])
+def test_an_intent_is_no_surer_than_what_was_heard_when_it_follows_soon(waits, wanted) -> None:
+    heard, parser = ids("<heard> stop <done>"), MarkupParser(WORDS)
+    parser.push(heard, Floor.LISTEN, turn(), [0.5, *[1.0] * (len(heard) - 1)])
+    for _ in range(waits):
+        parser.push([], Floor.LISTEN, turn())
+    (draft,) = parser.push(ids("<intent> __intent_stop__ <done>"), Floor.LISTEN, turn()).intents
+    assert math.isclose(draft.confidence, wanted)
 
 
 @pytest.mark.parametrize("odd", [float("nan"), float("inf"), 0.0, -1.0, 7.0])

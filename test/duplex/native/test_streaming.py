@@ -12,6 +12,7 @@ from tml_ros.duplex.native.inputs import ABSENT, StreamInputs, StreamTargets
 from tml_ros.duplex.native.rotary import PERIOD
 from tml_ros.duplex.native.stepping import StepOptions, Stepper, StepResult
 from tml_ros.duplex.native.tokens import Marker
+from tml_ros.duplex.native.transformer import InteractionTransformer
 from tml_ros.errors import ModelError
 
 TOLERANCE = 1e-5
@@ -85,6 +86,21 @@ def test_steps_equal_the_whole_sequence_when_a_modality_never_comes(tiny_model, 
     }
     inputs = replace(inputs, **without[absent])
     check_equal(tiny_model, inputs, run(tiny_model, inputs, tiny_model.new_state([5]), forced=talk(tiny_shape, 1, 12)))
+
+
+def test_steps_equal_the_whole_sequence_when_sound_has_a_stem(tiny_shape, made_up):
+    shape = replace(tiny_shape, sound_layers=2, sound_kernel=4)
+    model = InteractionTransformer.created(shape, seed=0).requires_grad_(False)
+    inputs = made_up(shape, 2, 9)
+    state = model.new_state([1, 2])
+    results = run(model, inputs, state, forced=talk(shape, 2, 9))
+    check_equal(model, inputs, results)
+    kept = {name: tail.clone() for name, tail in state.tails.items() if name.startswith("stem")}
+    only_first = torch.tensor([True, False])
+    run(model, inputs, state, active=only_first[:, None].expand(2, 9), forced=talk(shape, 2, 9))
+    assert len(kept) == 2
+    for name, before in kept.items():
+        assert torch.equal(state.tails[name][1], before[1]) and not torch.equal(state.tails[name][0], before[0])
 
 
 def test_absent_modality_is_as_good_as_none_when_nobody_has_it(tiny_model, tiny_shape, made_up):

@@ -17,11 +17,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tml_ros.duplex.native.hearing import SoundStem
 from tml_ros.duplex.native.shape import FRAMES_PER_TURN, HOP_SAMPLES, MEL_WINDOW_SAMPLES, NativeShape
 from tml_ros.duplex.native.state import keep
 from tml_ros.records import SAMPLE_RATE_HZ
 
-__all__ = ["AUDIO_TAIL", "REFERENCE_TAIL", "LogMel", "MelTokens", "denormalise", "normalise", "quantise", "tail_shapes"]
+__all__ = [
+    "AUDIO_TAIL",
+    "REFERENCE_TAIL",
+    "LogMel",
+    "MelTokens",
+    "denormalise",
+    "mel_centres",
+    "normalise",
+    "quantise",
+    "tail_shapes",
+]
 
 AUDIO_TAIL, REFERENCE_TAIL = "mel.audio", "mel.reference"
 _TAIL_SAMPLES = MEL_WINDOW_SAMPLES - HOP_SAMPLES
@@ -40,9 +51,10 @@ class LogMel(nn.Module):
     window: Tensor
     bands: Tensor
 
-    def __init__(self, shape: NativeShape) -> None:
+    def __init__(self, shape: NativeShape, dtype: torch.dtype = torch.float64) -> None:
+        """dtype: float32 measures twice as fast, and a level in a million falls to the other side of a border."""
         super().__init__()
-        self._channels = shape.mel_channels
+        self._channels, self._dtype = shape.mel_channels, dtype
         self.register_buffer("window", _window(), persistent=False)
         self.register_buffer("bands", _mel_bands(shape.mel_channels), persistent=False)
 
@@ -81,9 +93,9 @@ class LogMel(nn.Module):
 
     def _measure(self, samples: Tensor) -> Tensor:
         """samples: [B, 240 + 160 * F] -> [B, F, M]."""
-        frames = samples.unfold(1, MEL_WINDOW_SAMPLES, HOP_SAMPLES).to(torch.float64) * self.window
+        frames = samples.unfold(1, MEL_WINDOW_SAMPLES, HOP_SAMPLES).to(self._dtype) * self.window.to(self._dtype)
         spectrum = torch.fft.rfft(frames, _FFT_SAMPLES)
-        power: Tensor = (spectrum.real.square() + spectrum.imag.square()) @ self.bands
+        power: Tensor = (spectrum.real.square() + spectrum.imag.square()) @ self.bands.to(self._dtype)
         return power.clamp_min(_LEAST_POWER).log()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "LogMel":
@@ -110,6 +122,7 @@ class MelTokens(nn.Module):
         self.audio = nn.Parameter(torch.empty(rows, shape.mel_width))
         self.reference = nn.Parameter(torch.empty(rows, shape.mel_width))
         self.project = nn.Linear(shape.mel_group * shape.mel_width, shape.width, bias=False)
+        self.stem = SoundStem(shape) if shape.sound_layers else None
         self.register_buffer("first_rows", _first_rows(shape), persistent=False)
         for table in (self.audio, self.reference):
             nn.init.normal_(table, std=shape.mel_channels**-0.5)
@@ -117,7 +130,7 @@ class MelTokens(nn.Module):
     def forward(
         self, audio: Tensor, audio_present: Tensor, reference: Tensor | None, reference_present: Tensor
     ) -> Tensor:
-        """Embed micro-turns.
+        """Embed whole streams, [B, T, ...] as ``...`` below.
 
         Args:
             audio: [..., 20, M] int64 levels of the microphone.
@@ -128,6 +141,33 @@ class MelTokens(nn.Module):
         Returns:
             [..., A, D], of the parameters' dtype.
         """
+        tokens = self._grouped(audio, audio_present, reference, reference_present)
+        if self.stem is None:
+            return tokens
+        whole: Tensor = self.stem(tokens.flatten(1, 2))
+        return whole.view_as(tokens)
+
+    def step(
+        self,
+        levels: tuple[Tensor, Tensor],
+        present: tuple[Tensor, Tensor],
+        tails: dict[str, Tensor],
+        active: Tensor,
+    ) -> Tensor:
+        """Embed the next micro-turn of every row, [B, A, D]; rows that are not active keep their tails.
+
+        Args:
+            levels: of the microphone and of the reference, [B, 20, M] int64.
+            present: likewise, [B] bool.
+            tails: see ``stem_tail_shapes``.
+            active: [B] bool.
+        """
+        tokens = self._grouped(levels[0], present[0], levels[1], present[1])
+        return tokens if self.stem is None else self.stem.step(tokens, tails, active)
+
+    def _grouped(
+        self, audio: Tensor, audio_present: Tensor, reference: Tensor | None, reference_present: Tensor
+    ) -> Tensor:
         frames = self._bags(self.audio, audio, audio_present)
         if reference is not None:
             frames = frames + self._bags(self.reference, reference, reference_present)
@@ -189,13 +229,22 @@ def _first_rows(shape: NativeShape) -> Tensor:
 
 def _mel_bands(channels: int) -> Tensor:
     """Return triangles of height 1 over the bins of the spectrum, [257, M] float64."""
-    top = _mel_from_hz(SAMPLE_RATE_HZ / 2)
-    corners = [_hz_from_mel(top * index / (channels + 1)) for index in range(channels + 2)]
+    corners = _corners(channels)
     low, centre, high = (
         torch.tensor(corners[first : first + channels], dtype=torch.float64, device="cpu") for first in range(3)
     )
     hz = torch.arange(_FFT_SAMPLES // 2 + 1, dtype=torch.float64, device="cpu")[:, None] * SAMPLE_RATE_HZ / _FFT_SAMPLES
     return torch.minimum((hz - low) / (centre - low), (high - hz) / (high - centre)).clamp_min(0.0)
+
+
+def mel_centres(channels: int) -> list[float]:
+    """Return the frequency of which each channel hears most, Hz."""
+    return _corners(channels)[1:-1]
+
+
+def _corners(channels: int) -> list[float]:
+    top = _mel_from_hz(SAMPLE_RATE_HZ / 2)
+    return [_hz_from_mel(top * index / (channels + 1)) for index in range(channels + 2)]
 
 
 _LINEAR_HZ, _LINEAR_MELS, _LOG_STEP = 1000.0, 15.0, math.log(6.4) / 27

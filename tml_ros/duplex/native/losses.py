@@ -34,8 +34,8 @@ class TokenLosses:
     """The losses of T micro-turns one by one, 0 where nothing is asked.
 
     floor: [B, T]. text: [B, T, N], of what ``next_tokens`` asks. auxiliary: [B, T, 3], where it is known: [B, T, 3] or
-    [B, T, 1] bool. flow: of all together. uses: of every layer with experts. sound: [B, T, n, D], hidden states of what
-    was heard.
+    [B, T, 1] bool. flow: of all together. uses: of every layer with experts. sound: [B, T, n, D], what was heard, as
+    the stem of sound has it, or else as hidden states.
     """
 
     floor: Tensor
@@ -94,7 +94,7 @@ def token_losses(
         known,
         _flow_loss(model, voice, targets, generator),
         uses,
-        tokens.of(hidden, model.layout.audio),
+        tokens.of(hidden if model.sound.stem is None else tokens.x, model.layout.audio),
     )
 
 

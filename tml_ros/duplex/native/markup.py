@@ -17,7 +17,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ from tml_ros.records import (
 )
 
 __all__ = [
+    "HEARD_TURNS",
     "MAX_STREAMED_TOKENS",
     "MAX_TIMER_S",
     "MAX_TOKENS",
@@ -58,6 +59,8 @@ MAX_QUIET_TURNS = 10
 """Longest pause within a structure, 2 s: one that the model does not go on with would stay open for ever."""
 TYPED_TURNS = 25
 """For so long, 5 s, what the model proposes is taken for an answer to what was typed."""
+HEARD_TURNS = 10
+"""For so long, 2 s, what was heard belongs to one turn of the person's: what follows from it is no surer than it."""
 MAX_TIMER_S = 86_400.0
 MIN_REPEAT_S = 1.0
 MAX_COUNT = 1_000_000
@@ -114,11 +117,14 @@ class MarkupState:
     """What a parser keeps between micro-turns.
 
     skipping: up to <done> or the next structure, everything is ignored. untyped: micro-turns since somebody typed.
+    heard: probability of the least sure transcript of the person's turn; unheard: micro-turns since the last one.
     """
 
     open: _Open | None = None
     skipping: bool = False
     untyped: int = TYPED_TURNS
+    heard: float = 1.0
+    unheard: int = 0
 
 
 class MarkupParser:
@@ -199,6 +205,9 @@ class _Push:
         """End what the model does not go on with, and an open utterance when the robot no longer has the floor."""
         is_typed = any(text.source is TextSource.USER for text in self._turn.texts)
         self._state.untyped = 0 if is_typed else min(self._state.untyped + 1, TYPED_TURNS)
+        self._state.unheard += 1
+        if is_typed or self._state.unheard > HEARD_TURNS:
+            self._state.heard = 1.0
         one = self._state.open
         if one is not None and one.quiet >= MAX_QUIET_TURNS:
             self._break_off(f"stalled_{one.name}")
@@ -283,12 +292,14 @@ class _Push:
         if record is None:
             self._counters[f"malformed_{one.name}"] += 1
             return
-        self._records.append(self._with_priority(record) if isinstance(record, IntentDraft) else record)
+        self._records.append(self._completed(record) if isinstance(record, IntentDraft) else record)
 
     def _end_streamed(self, one: _Open) -> bool:
         """Put out the last words; return whether there were any words at all."""
         text = bytes(one.parts[0][1])
         if one.marker is Marker.HEARD:
+            self._state.heard = min(self._state.heard, math.exp(one.log_probability))
+            self._state.unheard = 0
             if whole := to_text(text):
                 self._records.append(self._heard(one, whole, is_final=True))
             return bool(whole)
@@ -300,11 +311,11 @@ class _Push:
     def _heard(self, one: _Open, text: str, *, is_final: bool) -> TranscriptEvent:
         return TranscriptEvent("user", text, is_final, one.confidence, one.start_ns, self._turn.end_ns)
 
-    def _with_priority(self, draft: IntentDraft) -> IntentDraft:
+    def _completed(self, draft: IntentDraft) -> IntentDraft:
+        """Return an intent with its priority, no surer than what was heard."""
         spec = self._specs.get(draft.intent)
-        if spec is None:
-            return draft
-        return IntentDraft(draft.intent, draft.data, draft.confidence, draft.source, draft.modality, spec.priority)
+        priority = draft.priority if spec is None else spec.priority
+        return replace(draft, priority=priority, confidence=draft.confidence * self._state.heard)
 
 
 def _log(probability: float) -> float:

@@ -73,6 +73,9 @@ class NativeShape:
     flow_steps: int
     vocoder_width: int
     vocoder_layers: int
+    # stem of sound; checkpoints from before there was one have none
+    sound_layers: int = 0
+    sound_kernel: int = 7  # tokens of sound that a layer of the stem mixes
 
     def __post_init__(self) -> None:
         """Refuse sizes that no model can have.
@@ -88,6 +91,7 @@ class NativeShape:
         checks = (
             ("heads", self.heads % self.kv_heads == 0, f"a multiple of kv_heads ({self.kv_heads})"),
             ("width", self.width % 8 == 0, "a multiple of 8"),
+            ("sound_kernel", self.sound_kernel > 1, "at least 2"),
             ("expert_width", self.expert_width % 8 == 0, "a multiple of 8"),
             ("rotary_width", self.rotary_width % 2 == 0, "even"),
             ("rotary_width", self.rotary_width < self.head_width, f"less than head_width ({self.head_width})"),
@@ -122,10 +126,10 @@ class NativeShape:
         for name in values:
             if name not in fields:
                 raise ConfigError(f"unknown size shape.{name}{nearest_name(name, fields)}")
-        missing = sorted(fields.keys() - values.keys())
+        missing = sorted(name for name in fields.keys() - values.keys() if fields[name].default is dataclasses.MISSING)
         if missing:
             raise ConfigError(f"shape lacks {', '.join(missing)}; add them")
-        return cls(**{name: _typed(name, field.type, values[name]) for name, field in fields.items()})
+        return cls(**{name: _typed(name, fields[name].type, value) for name, value in values.items()})
 
     def as_mapping(self) -> dict[str, Any]:
         """Return the sizes as plain values, in order, for a YAML file."""
@@ -175,7 +179,7 @@ class NativeShape:
 
 
 _MOST = 10_000_000
-_MAY_BE_ZERO = {"moe_every", "experts", "experts_per_token", "expert_width", "shared_expert_width"}
+_MAY_BE_ZERO = {"moe_every", "experts", "experts_per_token", "expert_width", "shared_expert_width", "sound_layers"}
 
 
 def _typed(name: str, kind: Any, value: Any) -> Any:

@@ -19,6 +19,7 @@ from tml_ros.duplex.native.dmel import AUDIO_TAIL, REFERENCE_TAIL, LogMel, MelTo
 from tml_ros.duplex.native.dmel import tail_shapes as mel_tail_shapes
 from tml_ros.duplex.native.experts import ExpertPath, RouterUse
 from tml_ros.duplex.native.flow import FlowHead
+from tml_ros.duplex.native.hearing import stem_tail_shapes
 from tml_ros.duplex.native.inputs import ABSENT, StreamInputs, StreamTargets
 from tml_ros.duplex.native.packing import Sequence
 from tml_ros.duplex.native.patches import PatchStem
@@ -119,14 +120,18 @@ class InteractionTransformer(nn.Module):
         seen: Tensor = self.sight(frames)
         return seen.new_zeros(*present.shape, *seen.shape[1:]).masked_scatter(present[..., None, None], seen)
 
-    def _embed(self, inputs: StreamInputs, heard: Tensor, played: Tensor | None, turn: Tensor) -> list["_Part"]:
-        """Embed what a micro-turn takes in, OUT at its end. heard, played: levels."""
+    def heard(self, inputs: StreamInputs) -> Tensor:
+        """Return the tokens of sound of whole streams, [B, T, A, D]."""
+        heard, played = self.levels(inputs)
+        return self.sound(heard, inputs.audio_present, played, inputs.played()[1])  # type: ignore[no-any-return]
+
+    def _embed(self, inputs: StreamInputs, sound: Tensor, turn: Tensor) -> list["_Part"]:
+        """Embed what a micro-turn takes in, OUT at its end. sound: its tokens."""
         parts = []
         layout, (_, reference) = self.layout, inputs.played()
         frames = torch.zeros_like(reference) if inputs.frame_present is None else inputs.frame_present
         if inputs.frames is not None:
             parts.append(_Part(layout.sight, self._sight(inputs.frames, frames), frames))
-        sound = self.sound(heard, inputs.audio_present, played, reference)
         parts.append(_Part(layout.audio, sound, inputs.audio_present | reference))
         if inputs.text is not None:
             there = inputs.text != ABSENT
@@ -191,8 +196,7 @@ class InteractionTransformer(nn.Module):
         """
         batch, turns = inputs.audio_present.shape
         turn = torch.arange(turns, device=inputs.audio_present.device).expand(batch, turns)
-        heard, played = self.levels(inputs)
-        parts = [*self._embed(inputs, heard, played, turn), self._embed_said(targets.floor, targets.text)]
+        parts = [*self._embed(inputs, self.heard(inputs), turn), self._embed_said(targets.floor, targets.text)]
         if targets.speaking is not None:
             parts.append(self._voice(targets.speaking))
         tokens = self._join(parts)
@@ -219,7 +223,13 @@ class InteractionTransformer(nn.Module):
             with torch.no_grad():
                 cache[:, :, : self.shape.sinks] = torch.cat(block.attention.sinks())
             caches.append(cache)
-        tails = mel_tail_shapes() | self.flow.tail_shapes() | self.vocoder.tail_shapes() | {SPOKE: (1,)}
+        tails = (
+            mel_tail_shapes()
+            | stem_tail_shapes(self.shape)
+            | self.flow.tail_shapes()
+            | self.vocoder.tail_shapes()
+            | {SPOKE: (1,)}
+        )
         return StreamState(
             caches,
             (rings[0], rings[1]),
@@ -246,7 +256,8 @@ class InteractionTransformer(nn.Module):
         reference, is_played = inputs.played()
         played = self.log_mel.step(reference, is_played, state.tails, active, REFERENCE_TAIL)
         levels = quantise(heard, self.shape), quantise(played, self.shape)
-        tokens = self._join(self._embed(inputs, *levels, state.turn))
+        sound = self.sound.step(levels, (inputs.audio_present, is_played), state.tails, active)
+        tokens = self._join(self._embed(inputs, sound, state.turn))
         began = state.written.clone()
         slots = state.admit(tokens.places.kinds, tokens.present & active[:, None])
         local, far = (_bias(ring.seen(began), tokens.x.dtype) for ring in state.rings)

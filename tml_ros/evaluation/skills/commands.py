@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tml_ros.duplex.native.config import NativeConfig
 from tml_ros.evaluation.runner import ModelSpec
 from tml_ros.evaluation.skills.bench import Bench
-from tml_ros.evaluation.skills.counts import Trial, counted, curve, grouped, middle, operating_points
+from tml_ros.evaluation.skills.counts import Trial, counted, curve, grouped, middle, operating_points, point
 from tml_ros.evaluation.skills.material import Material, Row
 from tml_ros.evaluation.skills.meaning import Wanted, judged
 from tml_ros.evaluation.skills.streams import chunks, need, placed_stream, recorded, talk_stream
@@ -33,7 +34,10 @@ _MOST_TALK = 4  # times the limit, where there is one
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What came of one stream. strays: confidences in a stream of words of what belongs to none of them."""
+    """What came of one stream. strays: confidences in a stream of words of what belongs to none of them.
+
+    own: the threshold that the model is used with.
+    """
 
     words: list[Trial] = field(default_factory=list)
     others: list[Trial] = field(default_factory=list)
@@ -41,6 +45,7 @@ class Part:
     false: list[float] = field(default_factory=list)
     word_s: float = 0.0
     talk_s: float = 0.0
+    own: float = 0.0
 
 
 class Commands:
@@ -59,16 +64,15 @@ class Commands:
     def play(self, material: Material, number: int, bench: Bench, label: str) -> Part:
         """Let a model hear one stream."""
         subject = bench.take("any", label, lambda spec: Subject(_open(spec)))
+        own = bench.take("threshold", label, _Threshold).value
         words = _word_streams(material)
         if number < len(words):
-            return _hear_words(subject, words[number], material, number)
-        return _hear_talk(subject, material, number - len(words))
+            return replace(_hear_words(subject, words[number], material, number), own=own)
+        return replace(_hear_talk(subject, material, number - len(words)), own=own)
 
     def figures(self, parts: Sequence[Part]) -> dict[str, Any]:
         """Return the figures of a model."""
-        words = [one for part in parts for one in part.words]
-        false = [value for part in parts for value in part.false]
-        minutes = sum(part.talk_s for part in parts) / 60.0
+        words, false, minutes = _counts(parts)
         points = curve(words, false, minutes)
         best, milestone = operating_points(points, LIMITS)
         enough = [one for one in points if one["hits"] >= WANTED * one["trials"]]
@@ -78,6 +82,8 @@ class Commands:
             **shown,
             "minutes": round(minutes, 2),
             "milestone": milestone,
+            "at_own_threshold": point(words, false, minutes, max((part.own for part in parts), default=0.0)),
+            "chosen_on_the_other_half": _crossed(parts),
             "fewest_false_at_90_percent": min(enough, key=lambda one: one["false"], default=None),
             "by_word": grouped(words, threshold),
             "late_s": middle(one.late_s for one in words),
@@ -88,6 +94,38 @@ class Commands:
     def is_met(self, figures: Mapping[str, Any]) -> bool:
         """Whether the figures of a model are as good as wanted."""
         return (figures["figure"] or 0.0) >= WANTED
+
+
+class _Threshold:
+    """The threshold that a model is used with, without the model."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        default = NativeConfig().intent_threshold if spec.model == "native" else 0.0
+        self.value = float(spec.values.get("native.intent_threshold", default))
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def _crossed(parts: Sequence[Part]) -> dict[str, Any]:
+    """Return what each half of the streams gives at the threshold that fits the other half best, both together."""
+    words, talks = ([one for one in parts if bool(one.talk_s) is is_talk] for is_talk in (False, True))
+    halves = [[*words[which::2], *talks[which::2]] for which in (0, 1)]
+    hits = trials = false = 0
+    minutes = 0.0
+    for here, there in (halves, halves[::-1]):
+        best = operating_points(curve(*_counts(there)), LIMITS[:1])[0]
+        found = point(*_counts(here), best["threshold"] if best else float("inf"))
+        hits, trials, false = hits + found["hits"], trials + found["trials"], false + found["false"]
+        minutes += _counts(here)[2]
+    return {**counted(hits, trials), "false": false, "minutes": round(minutes, 2)}
+
+
+def _counts(parts: Sequence[Part]) -> tuple[list[Trial], list[float], float]:
+    """Return trials, confidences of what is false, and the minutes of these."""
+    words = [one for part in parts for one in part.words]
+    false = [value for part in parts for value in part.false]
+    return words, false, sum(part.talk_s for part in parts) / 60.0
 
 
 def _open(spec: ModelSpec) -> ModelSpec:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-__all__ = ["PER_MINUTES", "Trial", "counted", "curve", "grouped", "middle", "operating_points"]
+__all__ = ["PER_MINUTES", "Trial", "counted", "curve", "grouped", "middle", "operating_points", "point"]
 
 _MOST_POINTS = 60
 PER_MINUTES = 10.0
@@ -55,10 +55,11 @@ def curve(trials: Sequence[Trial], false: Sequence[float], minutes: float) -> li
     seen = sorted({0.0, *false, *(value for one in trials for value in (*one.right, *one.wrong))})
     step = max(1.0, (len(seen) - 1) / (_MOST_POINTS - 1))
     places = sorted({min(len(seen) - 1, round(number * step)) for number in range(min(len(seen), _MOST_POINTS))})
-    return [_point(trials, false, minutes, seen[place]) for place in places]
+    return [point(trials, false, minutes, seen[place]) for place in places]
 
 
-def _point(trials: Sequence[Trial], false: Sequence[float], minutes: float, threshold: float) -> dict[str, Any]:
+def point(trials: Sequence[Trial], false: Sequence[float], minutes: float, threshold: float) -> dict[str, Any]:
+    """Return hits and false ones at a threshold. false: as for ``curve``."""
     kept = sum(value >= threshold for value in false)
     hits = sum(one.is_hit(threshold) for one in trials)
     per = round(kept / minutes * PER_MINUTES, 3) if minutes else None

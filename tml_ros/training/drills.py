@@ -1,0 +1,162 @@
+"""Drills: words and sentences of all voices one after the other, hardly a pause between them, to be spelled.
+
+What a scene asks of a model is thin: a word every second or two, and all the machinery of a session around it. How
+letters sound is learned many times faster from the sound alone, in rows that are full of speech; scenes come after.
+Row r of step s is a function of the seed, s and r. It knows no session.
+"""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from tml_ros.duplex.native.inputs import ABSENT
+from tml_ros.duplex.native.shape import FRAMES_PER_TURN, NativeShape
+from tml_ros.duplex.native.tokens import FLOOR_MARKERS
+from tml_ros.records import Floor
+from tml_ros.training.corpus import Part
+from tml_ros.training.corpus_texts import COMMAND_WORDS
+from tml_ros.training.encoding import Arrays, spelled
+from tml_ros.training.settings import Stage
+from tml_ros.training.spectra import Spectra, Spectrum, added, dressed, quantised, shifted
+
+__all__ = ["Drills", "open_drills"]
+
+_COMMANDS, _WORDS, _TALK, _OTHER = 0.4, 0.6, 0.7, 0.75
+"""Shares, added up: command words, any words, talk, coughs and knocks; what is left are sentences."""
+_REAL = 0.7
+_SNR_DB = (3.0, 30.0)
+_TALK_SNR_DB = (5.0, 20.0)
+_LEVEL_DB = (-20.0, 6.0)
+_LATE_FRAMES = 6
+"""So long after it sounded a letter is asked for."""
+_LISTEN = next(int(marker) for marker, floor in FLOOR_MARKERS.items() if floor is Floor.LISTEN)
+
+
+@dataclass(frozen=True, slots=True)
+class _Splits:
+    made: str
+    real: str
+
+
+class Drills:
+    """Makes batches.
+
+    Thread: any; nothing changes after construction.
+    """
+
+    def __init__(self, corpus: Path, shape: NativeShape) -> None:
+        """Open a corpus. Raises InputError: there is none."""
+        self.spectra, self._shape = Spectra(corpus, shape), shape
+
+    def arrays(self, stage: Stage, seed: int, rows: Sequence[int], turns: int, *, held: bool = False) -> Arrays:
+        """Return rows as ``Encoder.arrays`` does, without anything to be put out.
+
+        Args:
+            stage: its SNR is taken where it has one.
+            seed: of the run.
+            rows: their numbers.
+            turns: of each row.
+            held: of voices and people that are never trained on.
+        """
+        size = (turns, FRAMES_PER_TURN, self._shape.mel_channels)
+        made = [self._row(stage, np.random.default_rng([seed, row, 5]), turns, held=held) for row in rows]
+        per_turn = self._shape.audio_tokens
+        there = np.ones((len(made), turns), np.bool_)
+        return {
+            "levels": np.stack([quantised(row.frames, self._shape).reshape(size) for row in made]),
+            "audio_present": there,
+            "playing": ~there,
+            "skill": np.zeros((len(made), turns), np.int64),
+            "wanted.floor": np.full((len(made), turns), _LISTEN, np.int64),
+            "wanted.text": np.full((len(made), turns, self._shape.text_out_tokens), ABSENT, np.int64),
+            "spelled": spelled([" ".join(row.words) for row in made]),
+            "aligned": np.stack([_late(row.letters, self._shape.mel_group).reshape(turns, per_turn) for row in made]),
+        }
+
+    def _row(self, stage: Stage, rng: Generator, turns: int, *, held: bool) -> "_Row":
+        splits = _Splits("held", "dev") if held else _Splits("train", "train")
+        row = _Row.empty(turns * FRAMES_PER_TURN, self._shape)
+        level_db, at = rng.uniform(*_LEVEL_DB), int(rng.integers(0, 30))
+        while at < len(row.frames):
+            part = self._draw(rng, splits)
+            voice = self.spectra.of(part)
+            voice = shifted(voice if held else dressed(voice, self.spectra.hz, rng), level_db)
+            if at + len(voice) > len(row.frames):
+                break
+            row.say(part, voice, at)
+            at += len(voice) + (int(rng.integers(2, 12)) if rng.random() < 0.8 else int(rng.integers(12, 60)))
+        row.frames = self._in_noise(row.frames, stage, level_db, rng, splits)
+        return row
+
+    def _draw(self, rng: Generator, splits: _Splits) -> Part:
+        corpus, form = self.spectra.corpus, rng.random()
+        if form < _COMMANDS:
+            text = str(rng.choice(COMMAND_WORDS))
+            real = [part for part in corpus.saying("word", text, splits.real) if part.real]
+            made = [part for part in corpus.saying("word", text, splits.made) if not part.real]
+            return _pick(real if real and (not made or rng.random() < _REAL) else made, rng)
+        if form < _WORDS:
+            words = corpus.all("word", splits.real if rng.random() < _REAL else splits.made)
+            part = _pick(words, rng)
+            return part if part.text else self._draw(rng, splits)
+        if form < _TALK:
+            return _pick([part for part in corpus.all("talk", splits.made) if part.text], rng)
+        if form < _OTHER:
+            return _pick(corpus.all("cough" if rng.random() < 0.5 else "knock", splits.made), rng)
+        return _pick(corpus.all("sentence" if rng.random() < 0.75 else "paused", splits.made), rng)
+
+    def _in_noise(self, row: Spectrum, stage: Stage, level_db: float, rng: Generator, splits: _Splits) -> Spectrum:
+        snr_db = rng.uniform(*(stage.snr_db or _SNR_DB))
+        if rng.random() < 0.2 and (talks := [part for part in self.spectra.corpus.all("talk", splits.real)]):
+            talk = np.resize(self.spectra.of(_pick(talks, rng)), row.shape)
+            row = added(row, shifted(talk, level_db - rng.uniform(*_TALK_SNR_DB)))
+        if rng.random() < 0.9:
+            row = added(row, shifted(self.spectra.noise(len(row), rng, splits.real), level_db - snr_db))
+        return row
+
+
+def _pick(parts: list[Part], rng: Generator) -> Part:
+    return parts[int(rng.integers(len(parts)))]
+
+
+@dataclass(slots=True)
+class _Row:
+    """frames: [F, M] spectrum. letters: [F], about which letter sounds, 0: none. words: in order."""
+
+    frames: Spectrum
+    letters: NDArray[np.int64]
+    words: list[str]
+
+    @classmethod
+    def empty(cls, frames: int, shape: NativeShape) -> "_Row":
+        silence = np.full((frames, shape.mel_channels), shape.mel_low - 2, np.float32)
+        return cls(silence, np.zeros(frames, np.int64), [])
+
+    def say(self, part: Part, voice: Spectrum, at: int) -> None:
+        """Add a voice from a frame on; letters share the time of their word."""
+        self.frames[at : at + len(voice)] = voice
+        words = part.text.split()
+        self.words += words
+        begin = part.speech[0][0] if part.speech else 0
+        for word, end in zip(words, part.word_ends, strict=False):
+            letters = spelled([word])[0]
+            first, last = (at + round(place / part.length * len(voice)) for place in (begin, end))
+            self.letters[first:last] = letters[np.arange(max(0, last - first)) * len(letters) // max(1, last - first)]
+            begin = end
+
+
+def _late(letters: NDArray[np.int64], group: int) -> NDArray[np.int64]:
+    """Return [F] by frame as [F / group] by token, each as it was some frames before the token's end."""
+    places = np.arange(group - 1, len(letters), group) - _LATE_FRAMES
+    return np.where(places < 0, 0, letters[np.maximum(places, 0)])
+
+
+@functools.lru_cache(maxsize=1)
+def open_drills(corpus: str, shape: NativeShape) -> Drills:
+    """Return the drills of a corpus, opened once. Raises: as ``Drills``."""
+    return Drills(Path(corpus), shape)
