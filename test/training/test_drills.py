@@ -69,7 +69,7 @@ def test_rows_hold_the_letters_of_all_that_is_said_when_they_are_drilled(drills)
     assert np.array_equal(rows["levels"][2:], again["levels"])
     for spelled, aligned in zip(rows["spelled"], rows["aligned"], strict=True):
         letters = [letter for letter in spelled if letter != ABSENT]
-        assert len(letters) >= 12
+        assert len(letters) >= 6
         heard = {letter for letter in aligned.flatten().tolist() if letter}
         assert heard <= set(letters) and len(heard) > len(set(letters)) // 2
     assert rows["aligned"].shape == (3, 20, SHAPE.audio_tokens)
