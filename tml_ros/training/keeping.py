@@ -58,5 +58,5 @@ def _logits(model: InteractionTransformer, batch: Batch, filled: Tensor, asked: 
 
 def _apart(now: Tensor, then: Tensor) -> Tensor:
     allowed = torch.isfinite(then[0]) if len(then) else torch.ones(then.shape[-1], dtype=torch.bool)
-    ours, theirs = (functional.log_softmax(each[:, allowed], dim=-1) for each in (now, then))
-    return functional.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+    new, old = (functional.log_softmax(each[:, allowed], dim=-1) for each in (now, then))
+    return functional.kl_div(new, old, reduction="batchmean", log_target=True)

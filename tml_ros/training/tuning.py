@@ -29,6 +29,7 @@ __all__ = ["Tuned", "Tuning", "rehearsal_corpus", "tune"]
 
 _SMALL = 0.02
 _LOG_STEPS = 20
+_EMPHASIS = Emphasis(quiet=0.4, spelling=0.0)  # an adapter does not change how sound is heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,10 @@ class Tuning:
     rank: int = 8
     scale: float = 2.0
     lessons: float = 0.5
-    keep: float = 1.0
+    keep: float = 4.0
     average: float = 0.98
     optimizer: OptimizerSettings = field(
-        default_factory=lambda: OptimizerSettings(rate=2e-3, warmup_steps=20, weight_decay=0.0)
+        default_factory=lambda: OptimizerSettings(rate=1e-3, warmup_steps=20, weight_decay=0.0)
     )
     seed: int = 0
     threads: int = 2
@@ -103,7 +104,7 @@ def tune(
     encoder = Encoder(manifest.shape, Vocabulary.load(folder / TOKENIZER))
     while learner.step < tuning.steps and time.monotonic() - began < tuning.seconds:
         batch = encoder.batch(_rows(lessons, tuning, learner.step), tuning.turns)
-        progress = learner.learn(batch, Emphasis(spelling=0.0))  # an adapter does not change how sound is heard
+        progress = learner.learn(batch, _EMPHASIS)
         if progress.step % _LOG_STEPS == 0 or progress.step == tuning.steps:
             kept = float(progress.measured.total.detach() - progress.measured.value)
             said = f"loss of lessons {float(progress.measured.value):.3f}, of old skills kept {kept:.4f}"

@@ -97,7 +97,8 @@ def test_steps_equal_the_whole_sequence_when_sound_has_a_stem(tiny_shape, made_u
     check_equal(model, inputs, results)
     kept = {name: tail.clone() for name, tail in state.tails.items() if name.startswith("stem")}
     only_first = torch.tensor([True, False])
-    run(model, made_up(shape, 2, 9, 1), state, active=only_first[:, None].expand(2, 9), forced=talk(shape, 2, 9))
+    other = made_up(shape, 2, 9, seed=4)
+    run(model, other, state, active=only_first[:, None].expand(2, 9), forced=talk(shape, 2, 9))
     assert len(kept) == 2
     for name, before in kept.items():
         assert torch.equal(state.tails[name][1], before[1]) and not torch.equal(state.tails[name][0], before[0])

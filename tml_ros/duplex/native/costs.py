@@ -183,7 +183,7 @@ def flops_per_turn(
     asked = min(text_out + 1, shape.text_out_tokens) * shape.vocabulary + len(FLOOR_MARKERS) + len(AUXILIARY)
     spectra = _SOUND_STREAMS * FRAMES_PER_TURN * _SPECTRUM_BINS * shape.mel_channels
     projected = (FRAMES_PER_TURN * shape.mel_width + CLOCK_FEATURES) * shape.width
-    stem = shape.audio_tokens * shape.sound_layers * (shape.sound_kernel + 4 * shape.width) * shape.width
+    stem = shape.audio_tokens * shape.sound_layers * 4 * shape.width**2
     return TurnFlops(
         tokens=tokens,
         blocks=tokens * each,
