@@ -69,8 +69,8 @@ class MixerConfig:
         choices=("hold", "duck", "flush"),
     )
     max_prebuffer_ms: int = param(
-        10,
-        "Bound of the wait before an utterance after late pieces; with 10 ms for a block and 40 ms of the device it "
+        20,
+        "Bound of the wait before an utterance after late pieces; with 10 ms for a block and 30 ms of the device it "
         "keeps the start within 60 ms",
         unit="ms",
         minimum=0,

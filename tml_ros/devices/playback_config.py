@@ -37,9 +37,9 @@ class PlaybackConfig:
         maximum=20,
     )
     latency_ms: int = param(
-        40,
-        "What is buffered for the device, and how long this computer may be busy without a gap. Beside six busy "
-        "programs on two cores most gaps at 30 were of 5 to 10; more delays every stop",
+        30,
+        "What is buffered for the device, and how long this computer may be busy without a gap. Two busy programs "
+        "beside it made none at 20; more delays every stop",
         unit="ms",
         minimum=0,
         maximum=500,
