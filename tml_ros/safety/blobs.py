@@ -13,6 +13,7 @@ import numpy as np
 
 from tml_ros.safety.arrays import Floats, Labels, closed, edges, eroded, largest, slope
 from tml_ros.safety.scene import Comparison
+from tml_ros.safety.zones import Box
 
 __all__ = ["Blob", "find_blobs", "resembles_person"]
 
@@ -44,6 +45,11 @@ class Blob:
     moved: bool
     is_ghost: bool
     is_soft: bool
+
+    @property
+    def box(self) -> Box:
+        """Where it is."""
+        return (self.left, self.top, self.right, self.bottom)
 
 
 @dataclass(frozen=True, slots=True)

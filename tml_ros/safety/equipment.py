@@ -19,7 +19,8 @@ from tml_ros.safety.eye import View
 from tml_ros.safety.onnx_model import OnnxConfig, OnnxModel
 from tml_ros.safety.pace import Pace
 from tml_ros.safety.people_finder import PeopleConfig, PeopleFinder
-from tml_ros.safety.watcher import Box, Reading, SafetyTurn, Surroundings
+from tml_ros.safety.watcher import Reading, SafetyTurn, Surroundings
+from tml_ros.safety.zones import Box
 
 __all__ = ["EquipmentConfig", "EquipmentWatcher"]
 

@@ -22,8 +22,9 @@ from tml_ros.media.registration import local_contrast, moved, shift_between
 from tml_ros.safety.arrays import Floats, Mask, edges, grown, largest, mean
 from tml_ros.safety.eye import View
 from tml_ros.safety.scene import Comparison, distance
-from tml_ros.safety.watcher import Box, Reading, SafetyTurn, Surroundings
+from tml_ros.safety.watcher import Reading, SafetyTurn, Surroundings
 from tml_ros.safety.zone import find_zone
+from tml_ros.safety.zones import Box, as_box
 
 __all__ = ["FlameConfig", "FlameWatcher"]
 
@@ -131,11 +132,9 @@ class FlameWatcher:
         self._likely.append(bool(flames))
         if not flames or sum(self._likely) < self._config.confirm:
             return
-        height, width = view.shape
         self._flames = np.logical_or.reduce([spot.mask for spot in flames])
         self._seen_ns, self._area = view.frame.stamp_ns, float(self._flames.mean())
-        boxes = (spot.box for spot in flames)
-        self._boxes = tuple((x / width, y / height, to_x / width, to_y / height) for x, y, to_x, to_y in boxes)
+        self._boxes = tuple(as_box(*spot.box, view.shape) for spot in flames)
 
     def _spots(self, view: View, found: Comparison) -> list[_Spot]:
         colours: Floats = view.rgb.astype(np.float32)

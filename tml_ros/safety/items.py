@@ -14,8 +14,9 @@ from tml_ros.config import param
 from tml_ros.safety.blobs import Blob, find_blobs
 from tml_ros.safety.eye import View
 from tml_ros.safety.scene import Comparison
-from tml_ros.safety.watcher import Box, Reading, SafetyTurn, Surroundings
+from tml_ros.safety.watcher import Reading, SafetyTurn, Surroundings
 from tml_ros.safety.zone import find_zone
+from tml_ros.safety.zones import Box
 
 __all__ = ["ItemsConfig", "ItemsWatcher"]
 
@@ -78,8 +79,8 @@ class ItemsWatcher:
     def _look(self, view: View, found: Comparison) -> None:
         _, blobs = find_blobs(replace(found, new=found.solid, lit=found.flat), view.still_s)
         settled = [blob for blob in blobs if blob.still_s >= self._config.settle_s]
-        restless = [_box_of(blob) for blob in blobs if blob.still_s < self._config.settle_s]
-        news = [_Change(blob.is_ghost, _box_of(blob)) for blob in settled if self._counts(blob)]
+        restless = [blob.box for blob in blobs if blob.still_s < self._config.settle_s]
+        news = [_Change(blob.is_ghost, blob.box) for blob in settled if self._counts(blob)]
         seen = _joined([new for new in news if not any(_touches(new.box, box) for box in restless)])
         hidden = [old for old in self._changes if any(_touches(old.box, box) for box in restless)]
         self._changes = seen + [old for old in hidden if not any(_touches(old.box, new.box) for new in seen)]
@@ -89,10 +90,6 @@ class ItemsWatcher:
         is_size = self._config.least_area <= blob.area <= self._config.most_area
         comes_in = not blob.is_ghost and min(blob.left, blob.top, 1.0 - blob.right, 1.0 - blob.bottom) <= 0.0  # an arm
         return is_size and not (blob.is_soft or comes_in) and self._zone.contains(*middle)
-
-
-def _box_of(blob: Blob) -> Box:
-    return (blob.left, blob.top, blob.right, blob.bottom)
 
 
 def _joined(changes: list[_Change]) -> list[_Change]:

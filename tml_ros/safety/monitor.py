@@ -31,8 +31,9 @@ from tml_ros.safety.eye import Eye, EyeConfig
 from tml_ros.safety.kept import Kept
 from tml_ros.safety.lab_file import LabFile, WatcherSpec
 from tml_ros.safety.rules import AlertChange, RuleState
-from tml_ros.safety.watcher import Box, SafetyTurn, Surroundings, Watcher, Words
+from tml_ros.safety.watcher import SafetyTurn, Surroundings, Watcher, Words
 from tml_ros.safety.wording import Wording, placeholders
+from tml_ros.safety.zones import Box
 
 __all__ = ["SafetyMonitor", "SafetyOutput"]
 

@@ -12,8 +12,9 @@ from tml_ros.errors import ConfigError, nearest_name
 from tml_ros.safety.eye import View
 from tml_ros.safety.pace import Pace
 from tml_ros.safety.people_finder import Detector, DetectorConfig
-from tml_ros.safety.watcher import Box, Reading, SafetyTurn, Surroundings
+from tml_ros.safety.watcher import Reading, SafetyTurn, Surroundings
 from tml_ros.safety.zone import find_zone
+from tml_ros.safety.zones import Box
 
 __all__ = ["ObjectsConfig", "ObjectsWatcher"]
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from tml_ros.config import param
 from tml_ros.errors import ConfigError
 from tml_ros.safety.onnx_model import Fitted
-from tml_ros.safety.watcher import Box
+from tml_ros.safety.zones import Box
 
 __all__ = ["BoxesConfig", "Detection", "read_boxes"]
 

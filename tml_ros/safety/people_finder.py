@@ -21,7 +21,7 @@ from tml_ros.safety.eye import View
 from tml_ros.safety.onnx_boxes import BoxesConfig, Detection, read_boxes
 from tml_ros.safety.onnx_model import OnnxConfig, OnnxModel
 from tml_ros.safety.pace import Pace
-from tml_ros.safety.watcher import Box
+from tml_ros.safety.zones import Box
 
 __all__ = ["Detector", "DetectorConfig", "PeopleConfig", "PeopleFinder", "overlap"]
 
@@ -128,7 +128,7 @@ class PeopleFinder:
         if self._detector is not None or self._config.method == "hog":
             return self._upright
         moved = tuple(
-            (blob.left, blob.top, blob.right, blob.bottom)
+            blob.box
             for blob in view.blobs
             if resembles_person(blob, self._config.least_height, self._config.least_area, self._config.widest)
         )

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 from tml_ros.config import param
 from tml_ros.safety.people_finder import PeopleConfig, PeopleFinder
-from tml_ros.safety.watcher import Box, Reading, SafetyTurn, Surroundings
+from tml_ros.safety.watcher import Reading, SafetyTurn, Surroundings
 from tml_ros.safety.zone import find_zone
+from tml_ros.safety.zones import Box
 
 __all__ = ["PersonConfig", "PersonWatcher"]
 

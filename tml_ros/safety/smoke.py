@@ -21,8 +21,9 @@ from tml_ros.config import param
 from tml_ros.safety.arrays import Floats, Labels, Mask, eroded, largest, slope
 from tml_ros.safety.eye import View
 from tml_ros.safety.scene import Comparison
-from tml_ros.safety.watcher import Box, Reading, SafetyTurn, Surroundings
+from tml_ros.safety.watcher import Reading, SafetyTurn, Surroundings
 from tml_ros.safety.zone import find_zone
+from tml_ros.safety.zones import Box, as_box
 
 __all__ = ["SmokeConfig", "SmokeWatcher"]
 
@@ -99,7 +100,8 @@ class SmokeWatcher:
             seen_s = seen_s + view.step_s if self._veils(inside, found, churns) else max(0.0, seen_s - view.step_s)
             since[inside] = seen_s
             if seen_s >= self._config.confirm_s:
-                boxes.append(_box(stats[number], view.shape))
+                x, y, width, height = (int(value) for value in stats[number][:4])
+                boxes.append(as_box(x, y, x + width, y + height, view.shape))
                 area += size
         self._since_s = since
         if boxes:
@@ -143,8 +145,3 @@ def _veil(lit: Floats, scene: Floats) -> tuple[float, Floats]:
     share = 1.0 - kept
     colour = (middle_lit - kept * middle) / max(0.05, share)
     return share, np.asarray(colour, np.float32)
-
-
-def _box(stats: Labels, shape: tuple[int, int]) -> Box:
-    x, y, width, height = (int(value) for value in stats[:4])
-    return (x / shape[1], y / shape[0], (x + width) / shape[1], (y + height) / shape[0])

@@ -19,8 +19,9 @@ from tml_ros.config import param
 from tml_ros.safety.arrays import Floats, Labels, Mask, eroded, grown, largest, slope
 from tml_ros.safety.eye import View
 from tml_ros.safety.scene import Comparison
-from tml_ros.safety.watcher import Box, Reading, SafetyTurn, Surroundings
+from tml_ros.safety.watcher import Reading, SafetyTurn, Surroundings
 from tml_ros.safety.zone import find_zone
+from tml_ros.safety.zones import Box, as_box
 
 __all__ = ["SurfaceConfig", "SurfaceWatcher"]
 
@@ -149,8 +150,7 @@ class SurfaceWatcher:
                 spreads = any(self._spreads(_piece(part, box, now, then, reach)) for then in past)
                 streak = streak + 1 if spreads else max(0, streak - 1)
             if streak >= self._config.confirm and area >= self._config.least_area * mask.size:
-                rows, columns = view.shape
-                boxes.append((x / columns, y / rows, (x + width) / columns, (y + height) / rows))
+                boxes.append(as_box(x, y, x + width, y + height, view.shape))
             streaks[inside] = streak
         self._streaks, self._boxes = streaks, tuple(boxes)
         still = found.new & ~found.shadow & (np.minimum(found.new_s, view.still_s) >= self._config.left_s) & mask

@@ -12,12 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tml_ros.safety.eye import View
-from tml_ros.safety.zones import Zone
+from tml_ros.safety.zones import Box, Zone
 
-__all__ = ["Box", "Reading", "SafetyTurn", "Surroundings", "Watcher", "Words"]
-
-Box = tuple[float, float, float, float]
-"""Left, top, right and bottom, shares of the picture."""
+__all__ = ["Reading", "SafetyTurn", "Surroundings", "Watcher", "Words"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from tml_ros.safety.arrays import Mask
 from tml_ros.safety.blobs import Blob, resembles_person
 from tml_ros.safety.eye import View
 from tml_ros.safety.scene import Comparison
-from tml_ros.safety.watcher import Box, Reading, SafetyTurn, Surroundings
-from tml_ros.safety.zones import WHOLE, Zone
+from tml_ros.safety.watcher import Reading, SafetyTurn, Surroundings
+from tml_ros.safety.zones import WHOLE, Box, Zone
 
 __all__ = ["ZoneConfig", "ZoneWatcher", "find_zone"]
 
@@ -95,7 +95,7 @@ class ZoneWatcher:
         self._values["new"] = float((part & np.isin(view.labels, [blob.label for blob in solid])).sum()) / size
         self._values["reached"] = float((part & np.isin(view.labels, reaching)).sum()) / size
         self._values["moving"] = moving
-        self._boxes = tuple((blob.left, blob.top, blob.right, blob.bottom) for blob in inside)
+        self._boxes = tuple(blob.box for blob in inside)
         if inside:
             self._inside_ns = view.frame.stamp_ns
         if moving > 0.0:

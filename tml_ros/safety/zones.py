@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from tml_ros.errors import ConfigError
 
-__all__ = ["WHOLE", "Zone"]
+__all__ = ["WHOLE", "Box", "Zone", "as_box"]
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom, shares of the picture."""
 
 Point = tuple[float, float]
 _SUBPIXEL_BITS = 4
@@ -67,3 +70,9 @@ def _mask(points: tuple[Point, ...], height: int, width: int) -> NDArray[np.bool
     cv2.fillPoly(mask, [np.rint(scaled * (1 << _SUBPIXEL_BITS)).astype(np.int32)], 1, shift=_SUBPIXEL_BITS)
     mask.flags.writeable = False
     return mask.astype(np.bool_)
+
+
+def as_box(left: float, top: float, right: float, bottom: float, shape: tuple[int, int]) -> Box:
+    """Return edges in pixels as shares of a picture. shape: its height and width."""
+    height, width = shape
+    return (left / width, top / height, right / width, bottom / height)
