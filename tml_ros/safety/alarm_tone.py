@@ -30,12 +30,13 @@ _STEADY = 0.002  # median distance of a held pitch from its middle, share
 _FLAT_DB = 3.5
 _PURE_DB = -20.0
 _HALF_DB = -6.0  # what has a line an octave below it is the second of a note
+_HIGH_HZ = 1500.0  # where beepers are, and little music
 _NOTE_S, _NOTE_DRIFT, _NOTE_SHARE = 0.11, 0.006, 0.1
 _NOTES, _MULTIPLES = 3, (0.25, 1 / 3, 0.5, 2 / 3, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)
 _LIKE, _SEMITONE = 0.02, 0.03
 _ALIKE, _ALIKE_FRAMES = 0.2, 3
 _GAP_DB = -12.0  # what beats between two notes is not as soft as that for as long
-_SPANS_S, _RANGES = (0.5, 1.4), (0.12, 0.1)
+_SPANS, _MUSIC_SPAN = ((0.5, 0.12), (1.4, 0.1)), (1.4, 0.16)  # seconds, and how far, log
 _SHORTEST = 6  # frames of a piece of a glide
 _COVERED = 0.8
 _EVEN = 0.5  # of a glide's steps, how far they may be from one another, and what the largest may make of all
@@ -133,19 +134,22 @@ class AlarmTone:
         config = self._config
         if pitch.alone_db < _ALONE_DB or pitch.half_db > _HALF_DB or pitch.fades_db > _FLAT_DB:
             return False
-        if pitch.share < _SHARE or pitch.drift > _STEADY or pitch.lately_s < config.tone_s:
+        if pitch.share < _SHARE or pitch.drift > _STEADY:
             return False
-        if pitch.octave_db < _PURE_DB:
+        if self._pulses(pitch):
             return True
+        is_pure = pitch.octave_db < _PURE_DB
         others = self._others(pitch)
-        if len(_distinct(others)) < _NOTES:
-            return pitch.long_s >= config.note_s
+        if len(_distinct(others)) < _NOTES or (is_pure and pitch.hz >= _HIGH_HZ):
+            return pitch.lately_s >= config.tone_s if is_pure else pitch.long_s >= config.note_s
         longest_s = max((first - last + 1) * HOP_S for first, last in pitch.pulses)
         is_louder = pitch.level_db >= max(note.level_db for note in others) + config.above_music_db
-        if is_louder or longest_s >= config.longest_note_s:
-            return True
-        newest = pitch.pulses[-config.pulses :]
-        return len(newest) == config.pulses and _are_alike(newest) and gap_of(self._ear, pitch, newest) < _GAP_DB
+        return longest_s >= config.longest_note_s or (is_louder and pitch.lately_s >= config.tone_s)
+
+    def _pulses(self, pitch: Pitch) -> bool:
+        """Tell whether a pitch comes in pulses that are all alike, with gaps between them."""
+        newest = pitch.pulses[-self._config.pulses :]
+        return len(newest) == self._config.pulses and _are_alike(newest) and gap_of(self._ear, pitch, newest) < _GAP_DB
 
     def _others(self, pitch: Pitch) -> list[_Note]:
         """Return the notes that were heard lately and do not belong to a pitch."""
@@ -153,8 +157,9 @@ class AlarmTone:
         return [note for note in self._notes if all(abs(note.hz / part - 1.0) > _LIKE for part in parts)]
 
     def _glide(self) -> Glide | None:
-        """Return a line that glides evenly and far, if there is one."""
-        for span_s, least in zip(_SPANS_S, _RANGES, strict=True):
+        """Return a line that glides evenly and far, if there is one, farther where music is heard."""
+        is_music = len(_distinct(list(self._notes))) >= _NOTES
+        for span_s, least in (_MUSIC_SPAN,) if is_music else _SPANS:
             glide = glide_of(self._ear, round(span_s / HOP_S))
             if glide is None or glide.covered < _COVERED or glide.share < _SHARE or glide.alone_db < _ALONE_DB:
                 continue
