@@ -32,11 +32,14 @@ _PURE_DB = -20.0
 _HALF_DB = -6.0  # what has a line an octave below it is the second of a note
 _HIGH_HZ = 1500.0  # where beepers are, and little music
 _NOTE_S, _NOTE_DRIFT, _NOTE_SHARE = 0.11, 0.006, 0.1
-_NOTES, _MULTIPLES = 3, (0.25, 1 / 3, 0.5, 2 / 3, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)
+_NOTES, _MULTIPLES = 2, (0.25, 1 / 3, 0.5, 2 / 3, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)
 _LIKE, _SEMITONE = 0.02, 0.03
 _ALIKE, _ALIKE_FRAMES = 0.2, 3
+_PERIOD_S = 1.6
 _GAP_DB = -12.0  # what beats between two notes is not as soft as that for as long
-_SPANS, _MUSIC_SPAN = ((0.5, 0.12), (1.4, 0.1)), (1.4, 0.16)  # seconds, and how far, log
+# Seconds, how far in that time, log, and how far above what goes with it.
+_SPANS, _MUSIC_SPAN = ((0.5, 0.12, 6.0), (1.4, 0.1, 6.0)), (1.4, 0.16, 10.0)
+_LEAST_RANGE = 0.03
 _SHORTEST = 6  # frames of a piece of a glide
 _COVERED = 0.8
 _EVEN = 0.5  # of a glide's steps, how far they may be from one another, and what the largest may make of all
@@ -142,7 +145,7 @@ class AlarmTone:
         others = self._others(pitch)
         if len(_distinct(others)) < _NOTES or (is_pure and pitch.hz >= _HIGH_HZ):
             return pitch.lately_s >= config.tone_s if is_pure else pitch.long_s >= config.note_s
-        longest_s = max((first - last + 1) * HOP_S for first, last in pitch.pulses)
+        longest_s = max(((first - last + 1) * HOP_S for first, last in pitch.pulses), default=0.0)
         is_louder = pitch.level_db >= max(note.level_db for note in others) + config.above_music_db
         return longest_s >= config.longest_note_s or (is_louder and pitch.lately_s >= config.tone_s)
 
@@ -159,13 +162,14 @@ class AlarmTone:
     def _glide(self) -> Glide | None:
         """Return a line that glides evenly and far, if there is one, farther where music is heard."""
         is_music = len(_distinct(list(self._notes))) >= _NOTES
-        for span_s, least in (_MUSIC_SPAN,) if is_music else _SPANS:
+        for span_s, least, alone_db in (_MUSIC_SPAN,) if is_music else _SPANS:
             glide = glide_of(self._ear, round(span_s / HOP_S))
-            if glide is None or glide.covered < _COVERED or glide.share < _SHARE or glide.alone_db < _ALONE_DB:
+            if glide is None or glide.covered < _COVERED or glide.share < _SHARE or glide.alone_db < alone_db:
                 continue
             pieces = [piece for piece in glide.spans if len(piece) >= _SHORTEST]
+            ranges = [float(np.ptp(piece)) for piece in pieces]
             is_whole = sum(len(piece) for piece in pieces) * HOP_S >= _COVERED * span_s
-            if is_whole and max(float(np.ptp(piece)) for piece in pieces) >= least and all(map(_is_smooth, pieces)):
+            if is_whole and max(ranges) >= least and min(ranges) >= _LEAST_RANGE and all(map(_is_smooth, pieces)):
                 return glide
         return None
 
@@ -188,7 +192,8 @@ def _are_alike(pulses: tuple[tuple[int, int], ...]) -> bool:
     """Tell whether pulses are of one length, and follow one another in one time."""
     lengths = np.array([first - last for first, last in pulses])
     whole = lengths[:-1] if pulses[-1][1] == 0 else lengths  # the newest may go on
-    return _is_one(whole) and _is_one(-np.diff(np.array([first for first, _ in pulses])))
+    steps = -np.diff(np.array([first for first, _ in pulses]))
+    return float(steps.max()) * HOP_S <= _PERIOD_S and _is_one(whole) and _is_one(steps)
 
 
 def _is_one(values: NDArray[np.int_]) -> bool:
