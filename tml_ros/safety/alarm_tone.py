@@ -26,7 +26,7 @@ __all__ = ["AlarmTone", "AlarmToneConfig"]
 
 _ALONE_DB = 6.0
 _SHARE = 0.3
-_STEADY = 0.002  # median distance of a held pitch from its middle, share
+_STEADY, _LONG_STEADY = 0.002, 0.005  # median distance of a held pitch from its middle, share; noise moves it
 _FLAT_DB = 3.5
 _PURE_DB = -20.0
 _HALF_DB = -6.0  # what has a line an octave below it is the second of a note
@@ -35,7 +35,7 @@ _NOTE_S, _NOTE_DRIFT, _NOTE_SHARE = 0.11, 0.006, 0.1
 _NOTES, _MULTIPLES = 2, (0.25, 1 / 3, 0.5, 2 / 3, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)
 _LIKE, _SEMITONE = 0.02, 0.03
 _ALIKE, _ALIKE_FRAMES = 0.2, 3
-_PERIOD_S = 1.6
+_PERIOD_S, _PULSES_HALF_DB = 1.6, -15.0
 _GAP_DB = -12.0  # what beats between two notes is not as soft as that for as long
 # Seconds, how far in that time, log, and how far above what goes with it.
 _SPANS, _MUSIC_SPAN = ((0.5, 0.12, 6.0), (1.4, 0.1, 6.0)), (1.4, 0.16, 10.0)
@@ -137,14 +137,15 @@ class AlarmTone:
         config = self._config
         if pitch.alone_db < _ALONE_DB or pitch.half_db > _HALF_DB or pitch.fades_db > _FLAT_DB:
             return False
-        if pitch.share < _SHARE or pitch.drift > _STEADY:
+        is_long = pitch.long_s >= config.note_s
+        if pitch.share < _SHARE or pitch.drift > (_LONG_STEADY if is_long else _STEADY):
             return False
-        if self._pulses(pitch):
+        if pitch.half_db <= _PULSES_HALF_DB and self._pulses(pitch):
             return True
         is_pure = pitch.octave_db < _PURE_DB
         others = self._others(pitch)
         if len(_distinct(others)) < _NOTES or (is_pure and pitch.hz >= _HIGH_HZ):
-            return pitch.lately_s >= config.tone_s if is_pure else pitch.long_s >= config.note_s
+            return is_long or (is_pure and pitch.lately_s >= config.tone_s)
         longest_s = max(((first - last + 1) * HOP_S for first, last in pitch.pulses), default=0.0)
         is_louder = pitch.level_db >= max(note.level_db for note in others) + config.above_music_db
         return longest_s >= config.longest_note_s or (is_louder and pitch.lately_s >= config.tone_s)
