@@ -1,9 +1,9 @@
 """Hear alarms: beepers and sounders that hold one pitch, sirens whose pitch glides.
 
 An alarm is a line that nothing within an octave goes with, and either keeps its pitch as no voice does or glides evenly
-and far. A note of music is such a line, too, but has an octave above it, as sounders mostly do not. Where it has, it must
-last longer; and where other notes were heard lately it must be louder than they were, last as no note does, or come in
-pulses that are all alike. It knows no words and no rules; a whistled note is taken for an alarm.
+and far. A note of music is such a line, too, but has an octave above it, as sounders mostly do not. Where it has, it
+must last longer; and where other notes were heard lately it must be louder than they were, last as no note does, or
+come in pulses that are all alike. It knows no words and no rules; a whistled note is taken for an alarm.
 
 Source: ISO 7731 (danger signals for work places, 300 to 3000 Hz, louder than what else there is), ISO 8201 (three
 pulses), EN 54-3 (sounders); patterns pause up to 1.5 s.

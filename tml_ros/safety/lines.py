@@ -107,7 +107,8 @@ class Ear:
             excess, hz, level, wide_hz, wide_level = (np.stack(parts) for parts in zip(*rows, strict=True))
             self.excess = np.concatenate([self.excess, excess])[-MEMORY:]
             self.hz, self.level_db = _appended(self.hz, hz), _appended(self.level_db, level)
-            self.wide_hz, self.wide_level_db = _appended(self.wide_hz, wide_hz), _appended(self.wide_level_db, wide_level)
+            self.wide_hz = _appended(self.wide_hz, wide_hz)
+            self.wide_level_db = _appended(self.wide_level_db, wide_level)
         return len(rows)
 
     def _frame(self, power: Floats, keep: Mask) -> tuple[Floats, Floats, Floats, Floats, Floats]:
@@ -148,13 +149,14 @@ class Ear:
     def _tops(self, values: Floats) -> NDArray[np.intp]:
         first, last = self._band
         inner = values[first : last + 1]
-        return np.flatnonzero((inner > values[first - 1 : last]) & (inner >= values[first + 1 : last + 2])) + first
+        is_top = (inner > values[first - 1 : last]) & (inner >= values[first + 1 : last + 2])
+        return np.flatnonzero(is_top).astype(np.intp) + first
 
     def _strongest(self, loud: Floats, is_line: Mask, most: int) -> NDArray[np.intp]:
         """Return which of some tops are the loudest lines, the loudest first."""
         is_loud = is_line & (loud >= self._level_db) & (loud > loud.max(initial=_NOTHING_DB) - _BELOW_LOUDEST_DB)
         order = np.argsort(-loud, kind="stable")
-        return order[is_loud[order]][:most]
+        return np.asarray(order[is_loud[order]][:most], np.intp)
 
     def pitches(self, newest: int) -> Iterator[float]:
         """Yield the pitches of the newest frames, the loudest first."""
@@ -288,7 +290,7 @@ def _exact(values: Floats, tops: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return where between the bins the tops are."""
     left, middle, right = (np.log(values[tops + step].astype(np.float64) + 1e-12) for step in (-1, 0, 1))
     bend = np.minimum(left - 2.0 * middle + right, -1e-9)
-    return tops + np.clip(0.5 * (left - right) / bend, -0.5, 0.5)
+    return np.asarray(tops + np.clip(0.5 * (left - right) / bend, -0.5, 0.5), np.float64)
 
 
 def _floor(power: Floats, tops: NDArray[np.intp], around: tuple[int, ...]) -> Floats:
