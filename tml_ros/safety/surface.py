@@ -37,6 +37,7 @@ _SQUARE = np.ones((3, 3), np.uint8)
 _SPANS = (1, 2, 4, 8)
 _SLOW_GROWTH, _SLOW_SIDES, _SLOW_CALM = 0.5, 2.0, 1.5  # times those of the others
 _UPRIGHT_COLOUR, _UPRIGHT_LOST, _UPRIGHT_SIDES = 0.6, 0.6, 3.0
+_UPRIGHT_MOST = 0.45  # of the growth, on one side: legs grow downwards
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +229,8 @@ class SurfaceWatcher:
         is_round = sides[0] >= least and sides[1] >= 3.0 * config.sides
         if is_upright or is_slow:
             is_round &= len(sides) > _SIDES
+        if is_upright:
+            is_round &= sides[-1] <= _UPRIGHT_MOST
         colour = config.colour * (_UPRIGHT_COLOUR if is_upright else 1.0)
         calm = config.calm * (_SLOW_CALM if is_slow else 1.0)
         return is_round and piece.change < calm and piece.colour <= colour
