@@ -1,7 +1,8 @@
 """Make bags of labelled films, and run the lab monitor over bags as a robot would: read, decoded, window by window.
 
 A bag holds the pictures of a film as PNG, for nothing to be lost, on /camera/image_raw/compressed and nothing else; the
-labels stay with the films. It is played by ``replay`` with a model that says nothing, and with a lab file of what is labelled.
+labels stay with the films. It is played by ``replay`` with a model that says nothing, and with a lab file of what is
+labelled.
 """
 
 import shutil

@@ -20,6 +20,7 @@ from tml_ros.config import param
 from tml_ros.safety.arrays import Floats, Mask, eroded, largest, slope
 from tml_ros.safety.blobs import pieces
 from tml_ros.safety.eye import View
+from tml_ros.safety.held import Held
 from tml_ros.safety.scene import Comparison
 from tml_ros.safety.watcher import Reading, SafetyTurn, Surroundings
 from tml_ros.safety.zone import find_zone
@@ -62,10 +63,7 @@ class SmokeWatcher:
         self._zone = find_zone(config.zone, surroundings)
         self._past: deque[tuple[int, Floats]] = deque()
         self._since_s: NDArray[np.float32] | None = None
-        self._seen_ns: int | None = None
-        self._area = 0.0
-        self._boxes: tuple[Box, ...] = ()
-        self._is_known = False
+        self._held = Held("smoke", config.hold_s)
 
     def step(self, turn: SafetyTurn) -> Reading:
         """Take in the next turn."""
@@ -73,13 +71,9 @@ class SmokeWatcher:
             if view.found is None:
                 self._past.clear()
             elif not view.is_same:
-                self._is_known = True
+                self._held.look()
                 self._look(view, view.found)
-        if not self._is_known:
-            return Reading(dict.fromkeys(self.values))
-        if self._seen_ns is None or turn.end_ns - self._seen_ns > self._config.hold_s * 1e9:
-            return Reading({"smoke": 0.0, "area": 0.0})
-        return Reading({"smoke": 1.0, "area": self._area}, self._boxes)
+        return self._held.reading(turn.end_ns)
 
     def _look(self, view: View, found: Comparison) -> None:
         before = self._before(view.frame.stamp_ns, found)
@@ -98,7 +92,7 @@ class SmokeWatcher:
                 area += piece.area
         self._since_s = since
         if boxes:
-            self._seen_ns, self._area, self._boxes = view.frame.stamp_ns, area / since.size, tuple(boxes)
+            self._held.see(view.frame.stamp_ns, area / since.size, tuple(boxes))
 
     def _before(self, stamp_ns: int, found: Comparison) -> Floats | None:
         """Return the picture of half a second ago, None where it is not known."""
