@@ -74,7 +74,7 @@ def test_events_of_films_are_found_in_the_bags_when_bags_are_made_of_them(tmp_pa
             "hand_in_zone": (1, 0)
         }
     with BagReader(tmp_path / "bags" / "desk_10hz") as bag:
-        assert bag.info.topics[TOPIC].count == 40
+        assert bag.info.topics[TOPIC].message_count == 40
 
 
 def test_films_are_refused_when_the_folder_has_no_labels(tmp_path, capsys):
