@@ -329,6 +329,17 @@ def test_microphone_is_missing_from_the_start_when_no_sound_ever_comes():
     assert [watcher.step(one).values["missing_s"] for one in turns][-1] == pytest.approx(1.0)
 
 
+def test_whine_is_no_alarm_when_the_microphone_comes_back_to_it():
+    whine = tone(1000.0, 9.0, 0.02) + hiss(9.0)
+    watcher, values = AlarmTone(AlarmToneConfig(), NOWHERE), []
+    for n in range(45):
+        is_lost = 20 <= n < 35
+        sound = np.zeros(3200) if is_lost else whine[3200 * n : 3200 * (n + 1)]
+        span = (n * MICRO_TURN_NS, (n + 1) * MICRO_TURN_NS)
+        values.append(watcher.step(SafetyTurn(*span, sound.astype(np.float32), 0.0 if is_lost else 1.0)).values)
+    assert first(values, "alarm") is None
+
+
 def test_machine_is_silent_when_its_hum_ends():
     hum = tone(120.0, 4.0, 0.02) + hiss(4.0)
     values = listen(Hum(HumConfig(), NOWHERE), np.concatenate([hum, hiss(2.0, 3) * 0.1]))

@@ -24,6 +24,7 @@ from tml_ros.safety.watcher import Reading, SafetyTurn, Surroundings
 
 __all__ = ["AlarmTone", "AlarmToneConfig"]
 
+_VALID = 0.5
 _ALONE_DB = 6.0
 _SHARE = 0.3
 _STEADY, _LONG_STEADY = 0.002, 0.005  # median distance of a held pitch from its middle, share; noise moves it
@@ -102,10 +103,11 @@ class AlarmTone:
 
     def step(self, turn: SafetyTurn) -> Reading:
         """Take in the next turn."""
-        newest = self._ear.add(turn.audio, self._keep)
+        is_heard = turn.audio_valid >= _VALID  # what a lost microphone leaves out is no silence to get used to
+        newest = self._ear.add(turn.audio, self._keep) if is_heard else 0
         self._frame += newest
         tones = self._tones(newest)
-        glide = None if tones else self._glide()
+        glide = self._glide() if newest and not tones else None
         if tones or glide:
             self._heard_ns = turn.end_ns
             self._hz = tones[0].hz if tones else glide.hz if glide else 0.0

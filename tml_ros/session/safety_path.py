@@ -247,7 +247,8 @@ class SafetyPath:
         """Return what there is to tell of processes that are timed, and the reminders that a model stalls over."""
         alerts = tuple(self._timekeeper.news(turn.end_ns))
         texts = [one.description for one in alerts if one.state is AlertState.RAISED]
-        reminders = [one.text for one in self._timekeeper.late(turn.end_ns)]
+        late = self._timekeeper.late(turn.end_ns) if self._config.speak else ()
+        reminders = [one.text for one in late]
         say = [SpeechText(text, SpeechKind.ALERT, priority=ALERT_PRIORITY, interruptible=False) for text in texts]
         say += [SpeechText(text, interruptible=False) for text in reminders]
         cues = [f"alert raised: {text}" for text in texts] + [f"reminder said: {text}" for text in reminders]
