@@ -1,15 +1,23 @@
 """The watchers together on rendered scenes and made sounds: one that is broken fails here, whatever its parts say."""
 
 import json
+import sys
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import soundfile
 
+from tml_ros.bags import BagReader
 from tml_ros.cli.main import main
+from tml_ros.evaluation.film_bags import TOPIC
 from tml_ros.evaluation.safety_scenes import alerts_of, score
 from tml_ros.evaluation.safety_sounds import make_sound, score_sounds
 from tml_ros.sights import SightKind, make_scene
+
+sys.path.insert(0, str(Path(__file__).parent))
+from safety_scenes import noisy, room
 
 
 @pytest.mark.parametrize(
@@ -43,6 +51,30 @@ def test_table_and_json_are_printed_when_the_command_scores_sounds(tmp_path, cap
     assert lines[0].startswith("| kind | events")
     figures = json.loads(lines[-1])
     assert figures["kinds"]["all"]["found"] == figures["kinds"]["all"]["events"] == 1
+
+
+def test_events_of_films_are_found_in_the_bags_when_bags_are_made_of_them(tmp_path, capsys):
+    writer = cv2.VideoWriter(str(tmp_path / "desk.avi"), cv2.VideoWriter.fourcc(*"FFV1"), 10.0, (160, 120))
+    for number in range(40):
+        picture = noisy(room(), number)
+        if number >= 20:
+            picture[40:110, 20:60] = (60, 40, 150)
+        writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    writer.release()
+    event = {"kind": "hand_in_zone", "begin_s": 2.0, "end_s": 4.0}
+    labels = {"desk.avi": {"zone": [[0, 0], [1, 0], [1, 1], [0, 1]], "truth": [event]}}
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    command = ["safety", "films", str(tmp_path), "--bags", str(tmp_path / "bags")]
+    for _ in range(2):  # the bags are there already
+        assert main(command) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[2].startswith("| desk.avi | hand_in_zone | 2.0 to 4.0 s | 2.")
+        kinds = json.loads(lines[-1])["kinds"]
+        assert {kind: (one["found"], one["false"]) for kind, one in kinds.items() if one["events"] or one["false"]} == {
+            "hand_in_zone": (1, 0)
+        }
+    with BagReader(tmp_path / "bags" / "desk_10hz") as bag:
+        assert bag.info.topics[TOPIC].message_count == 40
 
 
 def test_films_are_refused_when_the_folder_has_no_labels(tmp_path, capsys):

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from tml_ros.errors import ConfigError
+from tml_ros.records import MICRO_TURN_NS
 from tml_ros.safety.alarm_tone import AlarmTone, AlarmToneConfig
 from tml_ros.safety.camera_health import CameraHealth, CameraHealthConfig
 from tml_ros.safety.flame import FlameConfig, FlameWatcher
 from tml_ros.safety.hum import Hum, HumConfig
 from tml_ros.safety.sound_level import SoundLevel, SoundLevelConfig
 from tml_ros.safety.surface import SurfaceConfig, SurfaceWatcher
-from tml_ros.safety.watcher import Surroundings
+from tml_ros.safety.watcher import SafetyTurn, Surroundings
 from tml_ros.safety.zone import ZoneConfig, ZoneWatcher
 from tml_ros.safety.zones import Zone
 
@@ -104,6 +105,20 @@ def test_person_is_not_in_the_zone_when_only_his_head_is_before_it():
     assert first(watch(ZoneWatcher(ZoneConfig(zone="floor"), high), pictures), "people") is None
 
 
+def test_person_is_not_in_the_zone_when_the_legs_that_are_out_of_it_look_like_the_floor():
+    def in_dark_trousers(x: int, feet: int) -> np.ndarray:
+        drawn = person(room(), x, feet)
+        drawn[feet - 18 : feet - 7] = room()[feet - 18 : feet - 7]
+        return drawn
+
+    high = Surroundings({"floor": Zone("floor", ((0.0, 0.0), (1.0, 0.0), (1.0, 0.8), (0.0, 0.8)))})
+    pictures = [noisy(room(), n) for n in range(15)]
+    pictures += [noisy(in_dark_trousers(40 + 2 * n, 108), n) for n in range(20)]
+    values = watch(ZoneWatcher(ZoneConfig(zone="floor"), high), pictures)
+    assert max(one["new"] or 0.0 for one in values) > 0.01
+    assert first(values, "people") is None
+
+
 def test_nothing_is_new_when_only_the_light_changes():
     pictures = [noisy((room() * (1.0 - 0.02 * max(0, n - 15))).astype(np.uint8), n) for n in range(35)]
     values = watch(ZoneWatcher(ZoneConfig(), NOWHERE), pictures)
@@ -170,6 +185,51 @@ def test_spill_is_seen_when_something_spreads():
     assert first(watch(SurfaceWatcher(SurfaceConfig(), NOWHERE), pictures), "spill") in range(20, 32)
 
 
+def seen_from_above(radius: float) -> np.ndarray:
+    drawn = room()
+    cv2.ellipse(drawn, (80, 80), (round(0.9 * radius), round(radius)), 0, 0, 360, (40, 90, 190), -1)
+    return drawn
+
+
+def test_spill_is_seen_when_it_is_as_tall_as_wide():
+    pictures = [noisy(room(), n) for n in range(15)] + [noisy(seen_from_above(5 + 0.5 * n), n) for n in range(40)]
+    assert first(watch(SurfaceWatcher(SurfaceConfig(), NOWHERE), pictures), "spill") in range(20, 40)
+
+
+def test_spill_is_seen_when_it_leaks_slowly():
+    def leak(radius: float) -> np.ndarray:
+        drawn, part = room(), 16
+        axes = (round(part * radius), round(0.6 * part * radius))
+        cv2.ellipse(drawn, (80 * part, 92 * part), axes, 0, 0, 360, (40, 90, 190), -1, cv2.LINE_AA, 4)
+        return drawn
+
+    pictures = [noisy(room(), n) for n in range(15)]
+    pictures += [noisy(leak(18 + 0.04 * n), n) for n in range(150)]
+    assert first(watch(SurfaceWatcher(SurfaceConfig(), NOWHERE), pictures), "spill") in range(50, 150)
+
+
+def test_spill_is_seen_when_a_lamp_is_switched_on_beside_it():
+    spot = np.zeros((120, 160), np.float32)
+    cv2.circle(spot, (92, 100), 16, 1.0, -1)
+    light = cv2.GaussianBlur(spot, (0, 0), 5)[..., None] * np.array([110.0, 95.0, 40.0], np.float32)
+    lit = [np.clip(room() + light, 0, 255).astype(np.uint8) for _ in range(40)]
+    for n, picture in enumerate(lit):
+        radius = 4 + 0.5 * n
+        cv2.ellipse(picture, (80, 95), (round(radius), round(0.6 * radius)), 0, 0, 360, (40, 90, 190), -1)
+    pictures = [noisy(room(), n) for n in range(15)] + [noisy(picture, n) for n, picture in enumerate(lit)]
+    assert first(watch(SurfaceWatcher(SurfaceConfig(), NOWHERE), pictures), "spill") in range(20, 40)
+
+
+def test_no_spill_is_seen_when_somebody_comes_nearer():
+    def nearer(n: int) -> np.ndarray:
+        drawn, tall = room(), 30 + 2 * n
+        cv2.rectangle(drawn, (80 - tall // 6, 60 - tall // 3), (80 + tall // 6, 60 + tall // 2), (40, 60, 160), -1)
+        return drawn
+
+    pictures = [noisy(room(), n) for n in range(15)] + [noisy(nearer(n), n) for n in range(20)]
+    assert first(watch(SurfaceWatcher(SurfaceConfig(), NOWHERE), pictures), "spill") is None
+
+
 def test_something_is_left_and_no_spill_when_it_is_there_at_once():
     pictures = [noisy(room(), n) for n in range(15)] + [noisy(puddle(14), n) for n in range(40)]
     values = watch(SurfaceWatcher(SurfaceConfig(), NOWHERE), pictures)
@@ -195,6 +255,50 @@ def test_siren_is_heard_when_the_pitch_glides():
     assert first(values, "siren") in range(11, 16)
 
 
+def test_siren_is_heard_when_its_pitch_jumps_back_three_times_a_second():
+    way = (3.0 * np.arange(3 * RATE) / RATE) % 1.0
+    yelp = 0.2 * np.sin(2 * np.pi * np.cumsum(600 + 600 * way) / RATE)
+    values = listen(AlarmTone(AlarmToneConfig(), NOWHERE), np.concatenate([hiss(2.0), yelp + hiss(3.0, 1)]))
+    assert first(values, "siren") in range(11, 16)
+
+
+def voice(seconds: float) -> np.ndarray:
+    """Vowels whose pitch falls, one after the other, as loud as people talk beside a microphone."""
+    time = np.arange(int(seconds * RATE)) / RATE
+    phase = 2 * np.pi * np.cumsum(150 - 50 * (time % 0.6)) / RATE
+    return sum(0.12 / k**0.7 * np.sin(k * phase) for k in range(1, 24)) * (time % 0.6 < 0.5)
+
+
+def test_alarm_is_heard_when_somebody_talks_as_loud():
+    pulses = np.concatenate([tone(970.0, 0.3, 0.2), np.zeros(4800)] * 5)
+    talk = voice(5.0) + hiss(5.0)
+    talk[2 * RATE :] += pulses[: 3 * RATE]
+    values = listen(AlarmTone(AlarmToneConfig(), NOWHERE), talk)
+    assert first(values, "alarm") in range(11, 20)
+
+
+def test_no_alarm_is_heard_when_somebody_only_talks():
+    assert first(listen(AlarmTone(AlarmToneConfig(), NOWHERE), voice(8.0) + hiss(8.0)), "alarm") is None
+
+
+def melody(seconds: float) -> np.ndarray:
+    """Notes as blown, each with its multiples and as long as half a second, none twice in a row."""
+    notes = [440.0 * 2 ** (step / 12) for step in (0, 4, 7, 12, 9, 5, 2, 11)]
+    sound = np.concatenate([sum(tone(k * hz, 0.5, 0.1 / k) for k in range(1, 6)) for hz in notes * 3])
+    return sound[: int(seconds * RATE)] * np.minimum(1.0, (np.arange(int(seconds * RATE)) % 8000) / 400)
+
+
+def test_no_alarm_is_heard_when_a_melody_is_played():
+    assert first(listen(AlarmTone(AlarmToneConfig(), NOWHERE), melody(10.0) + hiss(10.0)), "alarm") is None
+
+
+def test_alarm_with_an_octave_is_heard_over_a_melody_when_its_pulses_are_all_alike():
+    horn = tone(620.0, 10.0, 0.15) + tone(1240.0, 10.0, 0.05)
+    gate = (np.arange(10 * RATE) >= 4 * RATE) & (np.arange(10 * RATE) % 9600 < 4800)
+    values = listen(AlarmTone(AlarmToneConfig(), NOWHERE), melody(10.0) + horn * gate + hiss(10.0))
+    assert first(values, "alarm") in range(21, 36)
+
+
 def test_no_alarm_is_heard_when_a_voice_sings_a_vowel():
     voice = sum(tone(170.0 * k, 4.0, 0.15 / k) for k in range(1, 12))
     values = listen(AlarmTone(AlarmToneConfig(), NOWHERE), voice + hiss(4.0))
@@ -209,6 +313,31 @@ def test_bang_is_heard_and_a_long_loud_noise_is_not():
     values = listen(SoundLevel(SoundLevelConfig(), NOWHERE), swelling)
     assert first(values, "bang") is None
     assert values[-1]["loud_s"] > 1.0
+
+
+def test_lost_microphone_is_told_and_over_when_sound_comes_again():
+    watcher, nothing = SoundLevel(SoundLevelConfig(), NOWHERE), np.zeros(3200, np.float32)
+    came = [1.0] * 3 + [0.0] * 6 + [0.4]
+    turns = [SafetyTurn(n * MICRO_TURN_NS, (n + 1) * MICRO_TURN_NS, nothing, share) for n, share in enumerate(came)]
+    missing = [watcher.step(one).values["missing_s"] for one in turns]
+    assert missing == [0.0, 0.0, 0.0, *(pytest.approx(0.2 * n) for n in range(1, 7)), 0.0]
+
+
+def test_microphone_is_missing_from_the_start_when_no_sound_ever_comes():
+    watcher, nothing = SoundLevel(SoundLevelConfig(), NOWHERE), np.zeros(3200, np.float32)
+    turns = [SafetyTurn(n * MICRO_TURN_NS, (n + 1) * MICRO_TURN_NS, nothing, 0.0) for n in range(5)]
+    assert [watcher.step(one).values["missing_s"] for one in turns][-1] == pytest.approx(1.0)
+
+
+def test_whine_is_no_alarm_when_the_microphone_comes_back_to_it():
+    whine = tone(1000.0, 9.0, 0.02) + hiss(9.0)
+    watcher, values = AlarmTone(AlarmToneConfig(), NOWHERE), []
+    for n in range(45):
+        is_lost = 20 <= n < 35
+        sound = np.zeros(3200) if is_lost else whine[3200 * n : 3200 * (n + 1)]
+        span = (n * MICRO_TURN_NS, (n + 1) * MICRO_TURN_NS)
+        values.append(watcher.step(SafetyTurn(*span, sound.astype(np.float32), 0.0 if is_lost else 1.0)).values)
+    assert first(values, "alarm") is None
 
 
 def test_machine_is_silent_when_its_hum_ends():

@@ -22,11 +22,13 @@ from tml_ros.records import (
     SpeechPiece,
     StampedImage,
     TextSource,
+    TimerDraft,
     TranscriptEvent,
 )
 from tml_ros.session.build import Assembly, build
 from tml_ros.session.engine import InferenceEngine
 from tml_ros.session.time_service import ProcessCommand, TimeService
+from tml_ros.session.timekeeper import Timekeeper
 from tml_ros.windowing import ClosedWindow, WindowReport
 
 LAB = """
@@ -266,6 +268,29 @@ def test_process_that_takes_too_long_is_told_aloud_when_the_model_stalls(lab):
     assembly.submit(window(8, QUIET))
     assert out.wait(lambda: out.states("process_overdue") == ["RAISED", "CLEARED"], 1.0)
     assembly.stop()
+
+
+def test_reminder_is_said_once_when_the_model_stalls(lab):
+    assembly = assemble(lab, ListeningModel(stall_s=1.5), SystemClock())
+    out = Published()
+    assembly.timekeeper.add((TimerDraft("Look at the oven.", 0.5),), window(0, QUIET).turn.end_ns)
+    assembly.start(lambda done: None, out)
+    for index in range(8):
+        assembly.submit(window(index, QUIET))
+        time.sleep(0.02)  # the model opens its session
+    assert out.wait(lambda: "Look at the oven." in out.said(), 1.2)
+    assert not assembly.timekeeper.timers
+    assembly.stop()
+
+
+def test_reminder_is_left_to_the_model_when_it_keeps_up():
+    keeper = Timekeeper()
+    keeper.open(0)
+    keeper.add((TimerDraft("Look at the oven.", 0.3),), 0)
+    keeper.due(MICRO_TURN_NS)
+    assert keeper.late(2 * MICRO_TURN_NS) == () and len(keeper.timers) == 1
+    assert [one.text for one in keeper.late(4 * MICRO_TURN_NS)] == ["Look at the oven."]
+    assert keeper.late(5 * MICRO_TURN_NS) == () and keeper.due(5 * MICRO_TURN_NS) == ()
 
 
 def test_open_alerts_are_on_disk_and_told_again_when_another_node_starts(lab, tmp_path):

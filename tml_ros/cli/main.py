@@ -281,6 +281,7 @@ def _add_safety(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     scenes.add_argument("--theme", help="what all of them are about, such as hazards (default: themes take turns)")
     films = safety.add_parser("films", help="on films with labels")
     films.add_argument("folder", type=Path, metavar="DIR", help="folder with films and labels.json")
+    films.add_argument("--bags", type=Path, metavar="OUT", help="make a bag of each film here, and play the bags")
     for one in (scenes, films):
         one.add_argument("--fps", type=float, default=10.0, help="pictures a second (default: 10)")
     sounds = safety.add_parser("sounds", help="on made sounds with alarms under talk, music and noise")

@@ -6,14 +6,16 @@ Prints a table of events found, false alerts and delays per kind, and what went 
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tml_ros.evaluation.safety_scenes import Cost, Score, alerts_of, score, table
+from tml_ros.evaluation.film_bags import bag_alerts, make_film_bag
+from tml_ros.evaluation.safety_scenes import Cost, Found, Score, alerts_of, events_table, lab_of, score, table
 from tml_ros.evaluation.safety_sounds import make_sound, score_sounds, talk_of
-from tml_ros.sights import load_films, make_scene
+from tml_ros.sights import Film, SightEvent, load_films, make_scene
 
 __all__ = ["films", "scenes", "sounds"]
 
@@ -32,17 +34,35 @@ def scenes(options: argparse.Namespace) -> int:
 
 
 def films(options: argparse.Namespace) -> int:
-    """Score the watchers on the films of a folder with its labels."""
+    """Score the watchers on the films of a folder with its labels; with ``--bags`` on bags that are made of them."""
     scores: dict[str, Score] = {}
     wrong: list[str] = []
+    each: list[Found] = []
     cost = Cost()
     found = load_films(options.folder)
     for film in found:
         truth = film.truth()
-        faults = score(alerts_of(film, truth, options.fps, cost), truth, scores, has_zone=bool(film.zone))
+        if options.bags:
+            alerts = _alerts_of_bag(film, truth, options.bags, options.fps)
+        else:
+            alerts = alerts_of(film, truth, options.fps, cost)
+        name, has_zone = film.path.name, bool(film.zone)
+        faults = score(alerts, truth, scores, has_zone=has_zone, where=name, each=each)
         wrong += [f"{film.path.name}: {fault}" for fault in faults]
+    if not options.json:
+        print(events_table(each) + "\n")
     names = [film.path.name for film in found]
     return _tell(options, scores, wrong, {"films": names, **cost.figures()})
+
+
+def _alerts_of_bag(film: Film, truth: Sequence[SightEvent], folder: Path, fps: float) -> list[tuple[str, float]]:
+    """Make a bag and its lab file where there is none yet, and play it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    bag, lab_file = folder / f"{film.theme}_{fps:g}hz", folder / f"{film.theme}.yaml"
+    if not bag.exists():
+        make_film_bag(film, bag, fps)
+    lab_file.write_text(lab_of(film, truth), encoding="utf-8")
+    return bag_alerts(bag, lab_file)
 
 
 def sounds(options: argparse.Namespace) -> int:

@@ -20,7 +20,7 @@ from tml_ros.records import MICRO_TURN_NS, MICRO_TURN_SAMPLES, AlertState, Frame
 from tml_ros.safety import SafetyMonitor, load_lab
 from tml_ros.sights import SightEvent, SightKind
 
-__all__ = ["Cost", "Score", "alerts_of", "score", "table"]
+__all__ = ["Cost", "Found", "Score", "alerts_of", "events_table", "lab_of", "score", "table"]
 
 EARLY_S, LATE_S = 0.3, 1.5
 RULES: Mapping[SightKind, str] = {
@@ -74,6 +74,16 @@ class Score:
         return self.found / (self.found + self.false) if self.found + self.false else 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One event that is labelled, or one false alert. at_s: of the alert, None where there was none."""
+
+    where: str
+    kind: str
+    label: tuple[float, float] | None
+    at_s: float | None
+
+
 @dataclass(slots=True)
 class Cost:
     """What watching takes, per micro-turn."""
@@ -95,7 +105,7 @@ def alerts_of(
     Things that were taken are ``object_away_1`` for the first that is away, ``object_away_2`` for the second; they are
     watched where the sights have no zone, for a zone is one for people and hands.
     """
-    monitor = _monitor(sights, _rules(sights, truth))
+    monitor = _monitor(lab_of(sights, truth))
     raised = []
     for turn in _turns(sights.frames(fps)):
         began_s = time.perf_counter()
@@ -120,10 +130,15 @@ def _rules(sights: Sights, truth: Sequence[SightEvent]) -> dict[str, str]:
     return rules
 
 
-def _monitor(sights: Sights, rules: Mapping[str, str]) -> SafetyMonitor:
+def lab_of(sights: Sights, truth: Sequence[SightEvent]) -> str:
+    """Return the lab file that watches for what may happen, in silence."""
     zone = [[min(1.0, max(0.0, x)), min(1.0, max(0.0, y))] for x, y in sights.zone or WHOLE_ZONE]
-    listed = "\n".join(f"  {kind}: {{when: {when}, describe: {kind}}}" for kind, when in rules.items())
-    text = f"version: 1\nlab: scene\nzones: {{area: {json.dumps(zone)}}}\nwatchers: {_WATCHERS}\nrules:\n{listed}\n"
+    rules = _rules(sights, truth).items()
+    listed = "\n".join(f"  {kind}: {{when: {when}, describe: {kind}, silent: true}}" for kind, when in rules)
+    return f"version: 1\nlab: scene\nzones: {{area: {json.dumps(zone)}}}\nwatchers: {_WATCHERS}\nrules:\n{listed}\n"
+
+
+def _monitor(text: str) -> SafetyMonitor:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "lab.yaml"
         path.write_text(text, encoding="utf-8")
@@ -158,9 +173,21 @@ def score(
     into: dict[str, Score],
     *,
     has_zone: bool = True,
+    where: str = "",
+    each: list[Found] | None = None,
 ) -> list[str]:
-    """Add one scene to the scores and return what went wrong in it, in words."""
+    """Add one scene to the scores and return what went wrong in it, in words.
+
+    Args:
+        alerts: as ``alerts_of`` gives them.
+        truth: what happens.
+        into: by kind.
+        has_zone: whether there is a zone to watch.
+        where: name of the scene.
+        each: every event and every false alert is added to it, by time.
+    """
     wrong = []
+    told: list[Found] = []
     truth = tuple(truth)
     events = {
         str(kind): [e for e in truth if e.kind is kind and (has_zone or "zone." not in RULES[kind])] for kind in RULES
@@ -175,13 +202,17 @@ def score(
             hits = [at_s for at_s in times if begin_s - EARLY_S <= at_s <= end_s + LATE_S]
             one.events += 1
             one.found += bool(hits)
+            told.append(Found(where, kind, (begin_s, end_s), hits[0] if hits else None))
             if hits:
                 one.delays_s.append(max(0.0, hits[0] - begin_s))
             else:
                 wrong.append(f"missed {kind} at {begin_s:.1f} s")
         stray = [t for t in times if not any(b - EARLY_S <= t <= e + LATE_S for b, e in spans)]
         one.false += len(stray)
+        told += [Found(where, kind, None, at_s) for at_s in stray]
         wrong += [f"false {kind} at {at_s:.1f} s" for at_s in stray]
+    if each is not None:
+        each += sorted(told, key=lambda one: one.label[0] if one.label else one.at_s or 0.0)
     return wrong
 
 
@@ -207,6 +238,17 @@ def _joined(events: Sequence[SightEvent]) -> list[tuple[float, float]]:
         else:
             spans.append((event.begin_s, event.end_s))
     return spans
+
+
+def events_table(found: Iterable[Found]) -> str:
+    """Return every event with its label, and every false alert, as a Markdown table."""
+    lines = ["| film | kind | labelled | alert | delay |", "|---|---|---|---|---|"]
+    for one in found:
+        label = f"{one.label[0]:.1f} to {one.label[1]:.1f} s" if one.label else "nothing: false"
+        alert = f"{one.at_s:.1f} s" if one.at_s is not None else "none: missed"
+        delay = f"{one.at_s - one.label[0]:.2f} s" if one.label and one.at_s is not None else ""
+        lines.append(f"| {one.where} | {one.kind} | {label} | {alert} | {delay} |")
+    return "\n".join(lines)
 
 
 def table(scores: Mapping[str, Score]) -> str:

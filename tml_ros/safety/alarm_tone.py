@@ -1,12 +1,12 @@
 """Hear alarms: beepers and sounders that hold one pitch, sirens whose pitch glides.
 
-An alarm is a single line that has most of the power, far above what is usually heard there, and either keeps its pitch
-as no voice does or glides evenly and far. Speech has its power in many lines. A note of music is one line at times:
-where a line has an octave above it, as notes do and sounders mostly do not, it must last longer, and where several
-pitches follow one another it is a melody. It knows no words and no rules; a whistled note is taken for an alarm.
+An alarm is a line that nothing within an octave goes with, and either keeps its pitch as no voice does or glides evenly
+and far. A note of music is such a line, too, but has an octave above it, as sounders mostly do not. Where it has, it
+must last longer; and where other notes were heard lately it must be louder than they were, last as no note does, or
+come in pulses that are all alike. It knows no words and no rules; a whistled note is taken for an alarm.
 
-Source: ISO 7731 (danger signals for work places, 300 to 3000 Hz), ISO 8201 (three pulses), EN 54-3 (sounders); patterns
-pause up to 1.5 s.
+Source: ISO 7731 (danger signals for work places, 300 to 3000 Hz, louder than what else there is), ISO 8201 (three
+pulses), EN 54-3 (sounders); patterns pause up to 1.5 s.
 """
 
 from collections import deque
@@ -18,26 +18,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tml_ros.config import param
-from tml_ros.safety.spectrum import BIN_HZ, HOP_S, Spectra, find_peak
+from tml_ros.safety.lines import MEMORY, Ear, Glide, Pitch, gap_of, glide_of, pitch_of
+from tml_ros.safety.spectrum import BIN_HZ, BINS, HOP_S
 from tml_ros.safety.watcher import Reading, SafetyTurn, Surroundings
 
 __all__ = ["AlarmTone", "AlarmToneConfig"]
 
-_STEP = 0.2  # largest change of pitch from one frame to the next, share: a fast siren
-_STEADY = 0.01  # how far a held pitch may be from itself, share
-_TONE_WITHIN_S = 1.0
-_GLIDE = 0.12
-_LOW_HZ, _LOW_SHARE = 900.0, 0.75  # a sung vowel has one strong line, too
-_WIDE_SHARE = 0.7
+_VALID = 0.5
+_ALONE_DB = 6.0
+_SHARE = 0.3
+_STEADY, _LONG_STEADY = 0.002, 0.005  # median distance of a held pitch from its middle, share; noise moves it
+_FLAT_DB = 3.5
+_PURE_DB = -20.0
+_HALF_DB = -6.0  # what has a line an octave below it is the second of a note
+_HIGH_HZ = 1500.0  # where beepers are, and little music
+_NOTE_S, _NOTE_DRIFT, _NOTE_SHARE = 0.11, 0.006, 0.1
+_NOTES, _MULTIPLES = 2, (0.25, 1 / 3, 0.5, 2 / 3, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)
+_LIKE, _SEMITONE = 0.02, 0.03
+_ALIKE, _ALIKE_FRAMES = 0.2, 3
+_PERIOD_S, _PULSES_HALF_DB = 1.6, -15.0
+_GAP_DB = -12.0  # what beats between two notes is not as soft as that for as long
+# Seconds, how far in that time, log, and how far above what goes with it.
+_SPANS, _MUSIC_SPAN = ((0.5, 0.12, 6.0), (1.4, 0.1, 6.0)), (1.4, 0.16, 10.0)
+_LEAST_RANGE = 0.03
+_SHORTEST = 6  # frames of a piece of a glide
+_COVERED = 0.8
 _EVEN = 0.5  # of a glide's steps, how far they may be from one another, and what the largest may make of all
 _LARGEST = 3
-_GAP_FRAMES = 2
-_RISE = np.float32(0.02)
-_HIGH_HZ = 1500.0  # where beepers are, and little music
-_OCTAVE_SHARE = 0.03  # of the power of a line: less an octave above it is none
-_PURE_SHARE = 0.7
-_FLAT_DB = 3.0
-_MELODY_S, _NOTE_S, _NOTES, _NOTE_STEP = 2.5, 0.1, 3, 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,6 @@ class AlarmToneConfig:
 
     low_hz: float = param(380.0, "Lowest pitch of an alarm", unit="Hz", minimum=100.0, maximum=7000.0)
     high_hz: float = param(4600.0, "Highest pitch of an alarm", unit="Hz", minimum=200.0, maximum=7500.0)
-    share: float = param(0.6, "Share of the power, above what is usual, in one line", minimum=0.1, maximum=1.0)
     level_db: float = param(-55.0, "Softest alarm, of full scale", unit="dB", minimum=-100.0, maximum=0.0)
     tone_s: float = param(
         0.22, "Time that a pitch must be held within a second, pulses added up", unit="s", minimum=0.05, maximum=1.0
@@ -54,19 +60,25 @@ class AlarmToneConfig:
     note_s: float = param(
         0.8, "The same for what could be a note of music, within two seconds", unit="s", minimum=0.05, maximum=2.0
     )
-    glide_s: float = param(0.5, "Time that a pitch must glide", unit="s", minimum=0.1, maximum=10.0)
+    longest_note_s: float = param(
+        2.0, "Time that it must be held in one piece where music is heard", unit="s", minimum=0.1, maximum=4.0
+    )
+    above_music_db: float = param(
+        9.0, "Or how much louder than the notes before it must be", unit="dB", minimum=0.0, maximum=60.0
+    )
+    pulses: int = param(3, "Or how many pulses, all alike, there must be", minimum=2, maximum=10)
     hold_s: float = param(
         2.0, "Silence that ends an alarm; pulses pause up to 1.5 s", unit="s", minimum=0.0, maximum=60.0
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
-    """One frame of sound. hz: of its line, 0 for none. is_pure: no octave above it."""
+class _Note:
+    """Something with a pitch, and the frame in which it was heard."""
 
+    frame: int
     hz: float
-    level_db: float = 0.0
-    is_pure: bool = False
+    level_db: float
 
 
 class AlarmTone:
@@ -82,90 +94,113 @@ class AlarmTone:
 
     def __init__(self, config: AlarmToneConfig, surroundings: Surroundings) -> None:
         self._config = config
-        self._spectra = Spectra()
-        self._usual: NDArray[np.float32] | None = None
-        self._line: deque[float] = deque(maxlen=round(2.0 / HOP_S))
-        self._heard: deque[_Heard] = deque(maxlen=round(_MELODY_S / HOP_S))
-        self._missed = 0
+        self._ear = Ear(config.low_hz, config.high_hz, config.level_db)
+        self._notes: deque[_Note] = deque()
+        self._frame = 0
+        self._keep = np.zeros(BINS, np.bool_)
         self._heard_ns: int | None = None
         self._hz = 0.0
 
     def step(self, turn: SafetyTurn) -> Reading:
         """Take in the next turn."""
-        is_tone = is_siren = False
-        for power in self._spectra.add(turn.audio):
-            self._follow(power)
-            is_tone |= self._is_held()
-            is_siren |= self._is_gliding()
-        if is_tone or is_siren:
+        is_heard = turn.audio_valid >= _VALID  # what a lost microphone leaves out is no silence to get used to
+        newest = self._ear.add(turn.audio, self._keep) if is_heard else 0
+        self._frame += newest
+        tones = self._tones(newest)
+        glide = self._glide() if newest and not tones else None
+        if tones or glide:
             self._heard_ns = turn.end_ns
+            self._hz = tones[0].hz if tones else glide.hz if glide else 0.0
+        self._keep = _around([tone.hz for tone in tones])
         sounds = self._heard_ns is not None and turn.end_ns - self._heard_ns <= self._config.hold_s * 1e9
         return Reading(
-            {"alarm": float(sounds), "tone": float(is_tone), "siren": float(is_siren), "hz": round(self._hz)}
+            {
+                "alarm": float(sounds),
+                "tone": float(bool(tones)),
+                "siren": float(glide is not None),
+                "hz": round(self._hz),
+            }
         )
 
-    def _follow(self, power: NDArray[np.float32]) -> None:
-        """Go on with the line, or begin another one."""
-        if self._usual is None:
-            self._usual = power.copy()
-        peak = find_peak(np.maximum(power - 3.0 * self._usual, 0.0), self._config.low_hz, self._config.high_hz)
-        is_loud = peak.level_db >= self._config.level_db
-        share = self._config.share if peak.hz >= _LOW_HZ else max(self._config.share, _LOW_SHARE)
-        is_line = is_loud and peak.share >= share
-        self._heard.append(_Heard(peak.hz, peak.level_db, _is_pure(power, peak.hz)) if is_line else _Heard(0.0))
-        if is_line:
-            self._hz = peak.hz
-        if not (is_loud and peak.wide_share >= _WIDE_SHARE):
-            self._missed += 1
-            if self._missed > _GAP_FRAMES:
-                self._line.clear()
-            if not is_line:  # what lasts becomes usual, quickly when it grows softer
-                self._usual += np.where(power > self._usual, _RISE, np.float32(0.2)) * (power - self._usual)
-            return
-        if self._line and abs(peak.hz / self._line[-1] - 1.0) > _STEP * (1 + self._missed):
-            self._line.clear()
-        self._missed, self._hz = 0, peak.hz
-        self._line.append(peak.hz)
-
-    def _is_held(self) -> bool:
-        """Tell whether the newest pitch has been there for long enough, longer where it could be a note."""
-        newest = self._heard[-1].hz
+    def _tones(self, newest: int) -> list[Pitch]:
+        """Return the pitches among the newest that are alarms, the loudest first."""
         if not newest:
+            return []
+        found = (pitch_of(self._ear, hz) for hz in self._ear.pitches(newest))
+        pitches = [pitch for pitch in found if pitch is not None]
+        tones = [pitch for pitch in pitches if self._is_alarm(pitch)]
+        while self._notes and self._notes[0].frame < self._frame - MEMORY:
+            self._notes.popleft()
+        self._notes.extend(_Note(self._frame, one.hz, one.level_db) for one in pitches if _is_note(one))
+        return tones
+
+    def _is_alarm(self, pitch: Pitch) -> bool:
+        """Tell whether a pitch is held as sounders do it, and longer where it could be a note."""
+        config = self._config
+        if pitch.alone_db < _ALONE_DB or pitch.half_db > _HALF_DB or pitch.fades_db > _FLAT_DB:
             return False
-        same = [(n, one) for n, one in enumerate(reversed(self._heard)) if abs(one.hz / newest - 1.0) < _STEADY]
-        in_time = [one for n, one in same if n * HOP_S < _TONE_WITHIN_S]
-        is_pure = sum(one.is_pure for one in in_time) >= _PURE_SHARE * len(in_time)
-        if len(in_time) * HOP_S >= self._config.tone_s and (newest >= _HIGH_HZ or (is_pure and _is_flat(in_time))):
-            return not self._is_melody()
-        lately = [one for n, one in same if n * HOP_S < 2.0 * _TONE_WITHIN_S]
-        return len(lately) * HOP_S >= self._config.note_s and _is_flat(lately) and not self._is_melody()
-
-    def _is_melody(self) -> bool:
-        """Tell whether several pitches have been held lately."""
-        pitches = np.sort(np.array([one.hz for one in self._heard if one.hz]))
-        groups = np.split(pitches, np.flatnonzero(np.diff(pitches) > _NOTE_STEP * pitches[:-1]) + 1)
-        return sum(len(group) * HOP_S >= _NOTE_S for group in groups) >= _NOTES
-
-    def _is_gliding(self) -> bool:
-        count = round(self._config.glide_s / HOP_S)
-        if len(self._line) < count:
+        is_long = pitch.long_s >= config.note_s
+        if pitch.share < _SHARE or pitch.drift > (_LONG_STEADY if is_long else _STEADY):
             return False
-        pitches = np.log(np.array(self._line))
-        return float(np.ptp(pitches)) >= _GLIDE and _is_smooth(pitches)
+        if pitch.half_db <= _PULSES_HALF_DB and self._pulses(pitch):
+            return True
+        is_pure = pitch.octave_db < _PURE_DB
+        others = self._others(pitch)
+        if len(_distinct(others)) < _NOTES or (is_pure and pitch.hz >= _HIGH_HZ):
+            return is_long or (is_pure and pitch.lately_s >= config.tone_s)
+        longest_s = max(((first - last + 1) * HOP_S for first, last in pitch.pulses), default=0.0)
+        is_louder = pitch.level_db >= max(note.level_db for note in others) + config.above_music_db
+        return longest_s >= config.longest_note_s or (is_louder and pitch.lately_s >= config.tone_s)
+
+    def _pulses(self, pitch: Pitch) -> bool:
+        """Tell whether a pitch comes in pulses that are all alike, with gaps between them."""
+        newest = pitch.pulses[-self._config.pulses :]
+        return len(newest) == self._config.pulses and _are_alike(newest) and gap_of(self._ear, pitch, newest) < _GAP_DB
+
+    def _others(self, pitch: Pitch) -> list[_Note]:
+        """Return the notes that were heard lately and do not belong to a pitch."""
+        parts = [pitch.hz * multiple for multiple in _MULTIPLES]
+        return [note for note in self._notes if all(abs(note.hz / part - 1.0) > _LIKE for part in parts)]
+
+    def _glide(self) -> Glide | None:
+        """Return a line that glides evenly and far, if there is one, farther where music is heard."""
+        is_music = len(_distinct(list(self._notes))) >= _NOTES
+        for span_s, least, alone_db in (_MUSIC_SPAN,) if is_music else _SPANS:
+            glide = glide_of(self._ear, round(span_s / HOP_S))
+            if glide is None or glide.covered < _COVERED or glide.share < _SHARE or glide.alone_db < alone_db:
+                continue
+            pieces = [piece for piece in glide.spans if len(piece) >= _SHORTEST]
+            ranges = [float(np.ptp(piece)) for piece in pieces]
+            is_whole = sum(len(piece) for piece in pieces) * HOP_S >= _COVERED * span_s
+            if is_whole and max(ranges) >= least and min(ranges) >= _LEAST_RANGE and all(map(_is_smooth, pieces)):
+                return glide
+        return None
 
 
-def _is_pure(power: NDArray[np.float32], hz: float) -> bool:
-    """Tell whether there is next to nothing an octave above a line."""
-    line, octave = round(hz / BIN_HZ), round(2.0 * hz / BIN_HZ)
-    if octave + 2 >= len(power):
-        return True
-    return bool(power[octave - 2 : octave + 3].sum() < _OCTAVE_SHARE * power[line - 2 : line + 3].sum())
+def _is_note(pitch: Pitch) -> bool:
+    is_heard = pitch.lately_s >= _NOTE_S and pitch.share >= _NOTE_SHARE
+    return is_heard and pitch.alone_db >= _ALONE_DB and pitch.drift <= _NOTE_DRIFT
 
 
-def _is_flat(heard: list[_Heard]) -> bool:
-    """Tell whether a line is as loud all the time; what is plucked or struck fades."""
-    levels = np.array([one.level_db for one in heard])
-    return float(np.quantile(levels, 0.9) - np.quantile(levels, 0.2)) < _FLAT_DB
+def _distinct(notes: list[_Note]) -> list[float]:
+    """Return the pitches of notes, those within a semitone or so once."""
+    pitches: list[float] = []
+    for hz in sorted(note.hz for note in notes):
+        if not pitches or hz > pitches[-1] * (1.0 + _SEMITONE):
+            pitches.append(hz)
+    return pitches
+
+
+def _are_alike(pulses: tuple[tuple[int, int], ...]) -> bool:
+    """Tell whether pulses are of one length, and follow one another in one time."""
+    lengths = np.array([first - last for first, last in pulses])
+    whole = lengths[:-1] if pulses[-1][1] == 0 else lengths  # the newest may go on
+    steps = -np.diff(np.array([first for first, _ in pulses]))
+    return float(steps.max()) * HOP_S <= _PERIOD_S and _is_one(whole) and _is_one(steps)
+
+
+def _is_one(values: NDArray[np.int_]) -> bool:
+    return float(np.ptp(values)) <= max(_ALIKE_FRAMES, _ALIKE * float(np.mean(values)))
 
 
 def _is_smooth(pitches: NDArray[np.float64]) -> bool:
@@ -173,8 +208,19 @@ def _is_smooth(pitches: NDArray[np.float64]) -> bool:
 
     It may turn around.
     """
-    steps = np.diff(pitches)
+    steps = np.diff(np.convolve(pitches, np.full(3, 1.0 / 3.0), "valid"))
     sizes = np.sort(np.abs(steps))
     bends = np.abs(np.diff(steps))
     is_even = float(sizes[-_LARGEST:].sum()) < _EVEN * float(sizes.sum())
+    is_even &= float(np.median(sizes)) > _EVEN * float(np.mean(sizes))  # a melody mostly stands still
     return is_even and float(np.median(bends)) < _EVEN * float(np.median(sizes)) + 1e-3
+
+
+def _around(pitches: list[float]) -> NDArray[np.bool_]:
+    """Return the bins [257] of pitches and their multiples."""
+    bins = np.arange(BINS)
+    keep = np.zeros(BINS, np.bool_)
+    for hz in pitches:
+        away = np.abs(bins - hz / BIN_HZ * np.maximum(1.0, np.round(bins * BIN_HZ / hz)))
+        keep |= away <= 3.0
+    return keep

@@ -6,16 +6,17 @@ the scene. It knows no names of things.
 Source: R. Cucchiara et al., "Detecting moving objects, ghosts, and shadows in video streams", PAMI 25(10), 2003.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from tml_ros.safety.arrays import Floats, Labels, closed, edges, eroded, largest, slope
+from tml_ros.safety.arrays import Floats, Labels, Mask, closed, edges, eroded, largest, slope
 from tml_ros.safety.scene import Comparison
-from tml_ros.safety.zones import Box
+from tml_ros.safety.zones import Box, as_box
 
-__all__ = ["Blob", "find_blobs", "resembles_person"]
+__all__ = ["Blob", "Piece", "find_blobs", "pieces", "resembles_person"]
 
 _MOST = 20
 _LEAST_AREA = 0.0008
@@ -53,6 +54,19 @@ class Blob:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """One connected part of a mask.
+
+    pixels: left, top, width and height. area: in pixels. box: shares of the picture.
+    """
+
+    mask: Mask
+    pixels: tuple[int, int, int, int]
+    area: int
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
 class _Slopes:
     """Slopes [h, w] of the picture, of the scene, and of how far they are apart, and that itself."""
 
@@ -67,6 +81,15 @@ def resembles_person(blob: Blob, least_height: float, least_area: float, widest:
     height, width = blob.bottom - blob.top, blob.right - blob.left
     is_big = height >= least_height and blob.area >= least_area
     return is_big and width <= widest * height and blob.moved and not (blob.is_ghost or blob.is_soft)
+
+
+def pieces(mask: Mask, least: float) -> Iterator[Piece]:
+    """Yield the connected parts of a mask that have at least some pixels."""
+    count, raw, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    for number in range(1, count):
+        x, y, width, height, area = (int(value) for value in stats[number])
+        if area >= least:
+            yield Piece(raw == number, (x, y, width, height), area, as_box(x, y, x + width, y + height, mask.shape))
 
 
 def find_blobs(found: Comparison, still_s: Floats) -> tuple[Labels, tuple[Blob, ...]]:

@@ -21,10 +21,11 @@ from tml_ros.config import param
 from tml_ros.media.registration import local_contrast, moved, shift_between
 from tml_ros.safety.arrays import Floats, Mask, edges, grown, largest, mean
 from tml_ros.safety.eye import View
+from tml_ros.safety.held import Held
 from tml_ros.safety.scene import Comparison, distance
 from tml_ros.safety.watcher import Reading, SafetyTurn, Surroundings
 from tml_ros.safety.zone import find_zone
-from tml_ros.safety.zones import Box, as_box
+from tml_ros.safety.zones import as_box
 
 __all__ = ["FlameConfig", "FlameWatcher"]
 
@@ -105,25 +106,19 @@ class FlameWatcher:
         self._changes: deque[Mask] = deque(maxlen=config.frames)
         self._likely: deque[bool] = deque(maxlen=4)
         self._flames: Mask | None = None
-        self._seen_ns: int | None = None
-        self._area = 0.0
-        self._boxes: tuple[Box, ...] = ()
-        self._is_known = False
+        self._held = Held("flame", config.hold_s)
 
     def step(self, turn: SafetyTurn) -> Reading:
         """Take in the next turn."""
         for view in turn.views:
             if view.found is None:
                 continue
-            self._is_known = True
+            self._held.look()
             if not view.is_same:
                 self._look(view, view.found)
-        if not self._is_known:
-            return Reading(dict.fromkeys(self.values))
-        if self._seen_ns is None or turn.end_ns - self._seen_ns > self._config.hold_s * 1e9:
+        if not self._held.counts(turn.end_ns):
             self._flames = None
-            return Reading({"flame": 0.0, "area": 0.0})
-        return Reading({"flame": 1.0, "area": self._area}, self._boxes)
+        return self._held.reading(turn.end_ns)
 
     def _look(self, view: View, found: Comparison) -> None:
         spots = self._spots(view, found)
@@ -133,8 +128,8 @@ class FlameWatcher:
         if not flames or sum(self._likely) < self._config.confirm:
             return
         self._flames = np.logical_or.reduce([spot.mask for spot in flames])
-        self._seen_ns, self._area = view.frame.stamp_ns, float(self._flames.mean())
-        self._boxes = tuple(as_box(*spot.box, view.shape) for spot in flames)
+        boxes = tuple(as_box(*spot.box, view.shape) for spot in flames)
+        self._held.see(view.frame.stamp_ns, float(self._flames.mean()), boxes)
 
     def _spots(self, view: View, found: Comparison) -> list[_Spot]:
         colours: Floats = view.rgb.astype(np.float32)

@@ -12,6 +12,7 @@ from tml_ros.errors import ConfigError, nearest_name
 from tml_ros.safety.eye import View
 from tml_ros.safety.pace import Pace
 from tml_ros.safety.people_finder import Detector, DetectorConfig
+from tml_ros.safety.presence import Presence
 from tml_ros.safety.watcher import Reading, SafetyTurn, Surroundings
 from tml_ros.safety.zone import find_zone
 from tml_ros.safety.zones import Box
@@ -55,25 +56,19 @@ class ObjectsWatcher:
                 hint = nearest_name(name, self._detector.names)
                 raise ConfigError(f"wanted: the detector has no class {name!r}{hint}")
         self._wanted = frozenset(config.wanted or self._detector.names)
-        self._began_ns: int | None = None
         self._pace = Pace(config.every_s)
-        self._seen_ns: int | None = None
-        self._is_blind = False
+        self._presence = Presence()
         self._values: dict[str, float | None] = {"count": None, "score": None}
         self._boxes: tuple[Box, ...] = ()
 
     def step(self, turn: SafetyTurn) -> Reading:
         """Take in the next turn."""
-        if self._began_ns is None:
-            self._began_ns = turn.start_ns
-        for view in turn.views:
-            self._is_blind = view.is_blind
-            if not view.is_blind and self._pace.is_due(view.frame.stamp_ns):
+        for view in self._presence.views(turn):
+            if self._pace.is_due(view.frame.stamp_ns):
                 self._look(view)
-        if self._values["count"] is None or self._is_blind:
+        if not self._presence.can_tell:
             return Reading(dict.fromkeys(self.values))
-        since_ns = turn.end_ns - (self._seen_ns if self._seen_ns is not None else self._began_ns)
-        return Reading({**self._values, "absent_s": since_ns / 1e9}, self._boxes)
+        return Reading({**self._values, "absent_s": self._presence.absent_s(turn.end_ns)}, self._boxes)
 
     def _look(self, view: View) -> None:
         found = [
@@ -83,8 +78,7 @@ class ObjectsWatcher:
         ]
         self._values = {"count": float(len(found)), "score": max((one.score for one in found), default=0.0)}
         self._boxes = tuple(one.box for one in found)
-        if found:
-            self._seen_ns = view.frame.stamp_ns
+        self._presence.note(view, is_there=bool(found))
 
     def _is_inside(self, box: Box) -> bool:
         y = box[3] if self._config.point == "foot" else 0.5 * (box[1] + box[3])

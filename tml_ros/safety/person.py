@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from tml_ros.config import param
 from tml_ros.safety.people_finder import PeopleConfig, PeopleFinder
+from tml_ros.safety.presence import Presence
 from tml_ros.safety.watcher import Reading, SafetyTurn, Surroundings
 from tml_ros.safety.zone import find_zone
 from tml_ros.safety.zones import Box
@@ -48,28 +49,19 @@ class PersonWatcher:
         self._config = config
         self._zone = find_zone(config.zone, surroundings)
         self._finder = PeopleFinder(config.find)
-        self._began_ns: int | None = None
-        self._seen_ns: int | None = None
-        self._is_blind = False
+        self._presence = Presence()
         self._numbers: dict[str, float | None] = {"people": None, "in_zone": None}
         self._boxes: tuple[Box, ...] = ()
 
     def step(self, turn: SafetyTurn) -> Reading:
         """Take in the next turn."""
-        if self._began_ns is None:
-            self._began_ns = turn.start_ns
-        for view in turn.views:
-            self._is_blind = view.is_blind
-            if view.is_blind:
-                continue
+        for view in self._presence.views(turn):
             self._boxes = self._finder.find(view)
             inside = [box for box in self._boxes if self._zone.contains(0.5 * (box[0] + box[2]), box[3])]
             self._numbers = {"people": float(len(self._boxes)), "in_zone": float(len(inside))}
-            if self._boxes:
-                self._seen_ns = view.frame.stamp_ns
-        if self._numbers["people"] is None or self._is_blind:
+            self._presence.note(view, is_there=bool(self._boxes))
+        if not self._presence.can_tell:
             return Reading(dict.fromkeys(self.values))
-        since_ns = turn.end_ns - (self._seen_ns if self._seen_ns is not None else self._began_ns)
-        is_present = self._seen_ns is not None and since_ns <= self._config.hold_s * 1e9
-        values = {**self._numbers, "present": float(is_present), "absent_s": since_ns / 1e9}
-        return Reading(values, self._boxes)
+        is_present = self._presence.was_there(turn.end_ns, self._config.hold_s)
+        since = {"present": float(is_present), "absent_s": self._presence.absent_s(turn.end_ns)}
+        return Reading({**self._numbers, **since}, self._boxes)

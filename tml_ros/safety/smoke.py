@@ -13,17 +13,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from tml_ros.config import param
-from tml_ros.safety.arrays import Floats, Labels, Mask, eroded, largest, slope
+from tml_ros.safety.arrays import Floats, Mask, eroded, largest, slope
+from tml_ros.safety.blobs import pieces
 from tml_ros.safety.eye import View
+from tml_ros.safety.held import Held
 from tml_ros.safety.scene import Comparison
 from tml_ros.safety.watcher import Reading, SafetyTurn, Surroundings
 from tml_ros.safety.zone import find_zone
-from tml_ros.safety.zones import Box, as_box
+from tml_ros.safety.zones import Box
 
 __all__ = ["SmokeConfig", "SmokeWatcher"]
 
@@ -62,10 +63,7 @@ class SmokeWatcher:
         self._zone = find_zone(config.zone, surroundings)
         self._past: deque[tuple[int, Floats]] = deque()
         self._since_s: NDArray[np.float32] | None = None
-        self._seen_ns: int | None = None
-        self._area = 0.0
-        self._boxes: tuple[Box, ...] = ()
-        self._is_known = False
+        self._held = Held("smoke", config.hold_s)
 
     def step(self, turn: SafetyTurn) -> Reading:
         """Take in the next turn."""
@@ -73,39 +71,28 @@ class SmokeWatcher:
             if view.found is None:
                 self._past.clear()
             elif not view.is_same:
-                self._is_known = True
+                self._held.look()
                 self._look(view, view.found)
-        if not self._is_known:
-            return Reading(dict.fromkeys(self.values))
-        if self._seen_ns is None or turn.end_ns - self._seen_ns > self._config.hold_s * 1e9:
-            return Reading({"smoke": 0.0, "area": 0.0})
-        return Reading({"smoke": 1.0, "area": self._area}, self._boxes)
+        return self._held.reading(turn.end_ns)
 
     def _look(self, view: View, found: Comparison) -> None:
         before = self._before(view.frame.stamp_ns, found)
         if before is None:
             return
         churns = largest(np.abs(found.lit - before)) > self._config.change
-        veiled = found.new & self._zone.mask(view.shape)
-        count, raw, stats, _ = cv2.connectedComponentsWithStats(veiled.astype(np.uint8), connectivity=8)
-        labels: Labels = np.asarray(raw, np.int32)
         since = np.zeros(view.shape, np.float32)
         boxes, area = list[Box](), 0
-        for number in range(1, count):
-            size = int(stats[number, cv2.CC_STAT_AREA])
-            if size < self._config.least_area * labels.size:
-                continue
-            inside = labels == number
-            seen_s = self._seen_for(inside)
-            seen_s = seen_s + view.step_s if self._veils(inside, found, churns) else max(0.0, seen_s - view.step_s)
-            since[inside] = seen_s
+        for piece in pieces(found.new & self._zone.mask(view.shape), self._config.least_area * since.size):
+            seen_s = self._seen_for(piece.mask)
+            veils = self._veils(piece.mask, found, churns)
+            seen_s = seen_s + view.step_s if veils else max(0.0, seen_s - view.step_s)
+            since[piece.mask] = seen_s
             if seen_s >= self._config.confirm_s:
-                x, y, width, height = (int(value) for value in stats[number][:4])
-                boxes.append(as_box(x, y, x + width, y + height, view.shape))
-                area += size
+                boxes.append(piece.box)
+                area += piece.area
         self._since_s = since
         if boxes:
-            self._seen_ns, self._area, self._boxes = view.frame.stamp_ns, area / labels.size, tuple(boxes)
+            self._held.see(view.frame.stamp_ns, area / since.size, tuple(boxes))
 
     def _before(self, stamp_ns: int, found: Comparison) -> Floats | None:
         """Return the picture of half a second ago, None where it is not known."""

@@ -49,6 +49,7 @@ class SoundLevel:
         "loud_s": "for how long it has been loud, seconds",
         "bang": "1 in the turn of a bang, otherwise 0",
         "bang_db": "level of the last bang, of full scale; not known before one",
+        "missing_s": "seconds since the last sound came from the microphone",
     }
 
     def __init__(self, config: SoundLevelConfig, surroundings: Surroundings) -> None:
@@ -56,10 +57,13 @@ class SoundLevel:
         self._past = np.full(_PER_SECOND, -60.0, np.float32)
         self._own = np.full(_ECHO_PARTS, -120.0, np.float32)
         self._loud_since_ns: int | None = None
+        self._came_ns: int | None = None
         self._bang_db: float | None = None
 
     def step(self, turn: SafetyTurn) -> Reading:
         """Take in the next turn."""
+        if turn.audio_valid > 0.0 or self._came_ns is None:
+            self._came_ns = turn.end_ns if turn.audio_valid > 0.0 else turn.start_ns
         levels = _levels(turn.audio)
         own = _levels(turn.reference) if turn.reference is not None else np.full(len(levels), -120.0, np.float32)
         known = np.concatenate([self._past, levels])
@@ -72,8 +76,9 @@ class SoundLevel:
         is_loud = 10.0 * float(np.log10(np.mean(10.0 ** (levels / 10.0)))) >= self._config.loud_db
         self._loud_since_ns = (self._loud_since_ns or turn.start_ns) if is_loud else None
         loud_ns = turn.end_ns - self._loud_since_ns if self._loud_since_ns is not None else 0
+        missing_s = max(0, turn.end_ns - self._came_ns) / 1e9
         values = {"level_db": level, "loud_s": loud_ns / 1e9, "bang": float(bang is not None), "bang_db": self._bang_db}
-        return Reading(values)
+        return Reading({**values, "missing_s": missing_s})
 
     def _find_bang(
         self, audio: NDArray[np.float32], known: NDArray[np.float32], spoken: NDArray[np.float32]

@@ -23,7 +23,7 @@ __all__ = ["ZoneConfig", "ZoneWatcher", "find_zone"]
 
 _SETTLED_S = 1.0
 _BORDER = 0.005
-_CUT = 0.05
+_CUT, _CUT_SHARE = 0.05, 0.35  # gaps in a person: of the picture's height, and of that of the part above
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +112,15 @@ class ZoneWatcher:
 
 
 def _lowest_part(blob: Blob, blobs: tuple[Blob, ...]) -> Blob:
-    """Return the piece that a person stands on, where something like the floor cuts him in two."""
+    """Return the piece that a person stands on, where something like the floor cuts him in two: a belt, dark trousers.
+
+    Where much is missing, what is below must be the smaller piece, as legs and shoes are.
+    """
     for other in blobs:
         across = min(blob.right, other.right) - max(blob.left, other.left)
         gap = other.top - blob.bottom
-        if other.moved and 0.0 <= gap + _CUT <= 2.0 * _CUT and across > 0.5 * (other.right - other.left):
+        widest = _CUT_SHARE * (blob.bottom - blob.top) if other.area < blob.area else 0.0
+        if other.moved and -_CUT <= gap <= max(_CUT, widest) and across > 0.5 * (other.right - other.left):
             return other
     return blob
 

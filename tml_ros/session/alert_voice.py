@@ -4,7 +4,6 @@ It is never taken back, and goes on where the last one ends. A synthesiser that 
 knows neither watchers nor topics.
 """
 
-import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from tml_ros.errors import TmlError
 from tml_ros.records import (
     APART_UTTERANCES,
     MICRO_TURN_SAMPLES,
@@ -22,12 +20,11 @@ from tml_ros.records import (
     SpeechText,
     TranscriptEvent,
 )
-from tml_ros.speech.synthesis import Synthesiser, split_clauses
+from tml_ros.speech.synthesis import Synthesiser, split_clauses, synthesise_or_count
 
 __all__ = ["AlertVoice"]
 
 _LONGEST_NS = 60_000_000_000  # further ahead is a clock that went back
-_log = logging.getLogger(__name__)
 
 
 class AlertVoice:
@@ -53,7 +50,7 @@ class AlertVoice:
         start_ns = stamp_ns = max(turn.end_ns, self._play_until_ns)
         seq = first = 0
         for number, clause in enumerate(clauses, start=1):
-            audio = self._synthesise(clause)
+            audio = self._sound(clause)
             starts = range(0, max(1, len(audio)), MICRO_TURN_SAMPLES)
             for start in starts:
                 part = audio[start : start + MICRO_TURN_SAMPLES]
@@ -84,11 +81,5 @@ class AlertVoice:
             self._unsaid = [one for one in self._unsaid if one not in over]
         return over
 
-    def _synthesise(self, text: str) -> NDArray[np.float32]:
-        try:
-            return self._synthesiser.synthesise(text)
-        except TmlError as err:
-            if not self.counters["safety_synthesis_failures"]:
-                _log.error("speech.synthesiser failed, an alert is not heard: %s; further ones are counted", err)
-            self.counters["safety_synthesis_failures"] += 1
-            return np.zeros(0, np.float32)
+    def _sound(self, text: str) -> NDArray[np.float32]:
+        return synthesise_or_count(self._synthesiser, text, self.counters, "safety_synthesis_failures", "an alert")

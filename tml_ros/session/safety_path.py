@@ -1,7 +1,7 @@
 """The way of an alert: closed windows through the monitor to records, beside the model and never behind it.
 
 It has its own thread, decodes its own pictures, speaks for itself and checks intents against the allow-list, so that a
-model that stalls delays nothing; of a process that takes too long it tells, too.
+model that stalls delays nothing; it tells of processes that take too long, and of what is due while a model stalls.
 Offline the same windows go through the same function, one by one. Live it watches on by the clock when no windows come,
 for sensors that are all silent are what somebody should know of. It knows neither ROS nor bags.
 """
@@ -244,12 +244,16 @@ class SafetyPath:
             yield from self._step(MicroTurn(index, start_ns, self._watched_until_ns, nothing, 0.0))
 
     def _timed(self, turn: MicroTurn) -> SafetyOutput:
-        """Return what there is to tell of processes that are timed."""
+        """Return what there is to tell of processes that are timed, and the reminders that a model stalls over."""
         alerts = tuple(self._timekeeper.news(turn.end_ns))
         texts = [one.description for one in alerts if one.state is AlertState.RAISED]
-        say = (SpeechText(text, SpeechKind.ALERT, priority=ALERT_PRIORITY, interruptible=False) for text in texts)
-        cues = (TextInput(turn.end_ns, f"alert raised: {text}", TextSource.CUE) for text in texts)
-        return SafetyOutput(alerts, tuple(say), tuple(cues))
+        late = self._timekeeper.late(turn.end_ns) if self._config.speak else ()
+        reminders = [one.text for one in late]
+        say = [SpeechText(text, SpeechKind.ALERT, priority=ALERT_PRIORITY, interruptible=False) for text in texts]
+        say += [SpeechText(text, interruptible=False) for text in reminders]
+        cues = [f"alert raised: {text}" for text in texts] + [f"reminder said: {text}" for text in reminders]
+        told = (TextInput(turn.end_ns, cue, TextSource.CUE) for cue in cues)
+        return SafetyOutput(alerts, tuple(say), tuple(told))
 
     def _take_note(self, by: str) -> Iterator[Published]:
         if self._last is not None and self._monitor is not None:
@@ -266,7 +270,7 @@ class SafetyPath:
             self._keeper.submit(self._monitor.kept)
 
     def _give(self, output: SafetyOutput, turn: MicroTurn) -> Iterator[Published]:
-        if not output.alerts:
+        if not (output.alerts or output.say):
             return
         yield from output.alerts
         proposals = self._proposals.propose(output.intents, turn)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from tml_ros.intents.durations import say_duration
 from tml_ros.records import (
+    MICRO_TURN_NS,
     AlertState,
     SafetyAlert,
     TextInput,
@@ -33,6 +34,8 @@ TIMER = "timer"
 _STOPWATCH = "stopwatch"
 _OF_A_PROCESS = {TimeAction.STOP, TimeAction.ELAPSED, TimeAction.LAST, TimeAction.USUAL, TimeAction.WATCH}
 _BACK_NS = 1_000_000_000  # less is no clock that was set back
+_BEHIND_NS = 2 * MICRO_TURN_NS  # what a model may be behind
+_LOST_NS = 60_000_000_000  # more is a clock that was set
 _OFTEN_NS = 60_000_000_000  # reminders that come at least so often end when somebody only says stop
 _RULE = "process_overdue"
 _NOTHING = "I am not timing anything."
@@ -64,8 +67,8 @@ class Timekeeper:
         counting: what is being counted.
         tells_overdue: whether ``due`` tells of processes that take too long; otherwise somebody else asks for them.
 
-    Thread: ``counting`` belongs to that of the micro-turns; all else may be called from any, and ``news`` never waits
-    for the others.
+    Thread: ``counting`` belongs to that of the micro-turns; all else may be called from any, and ``news`` and ``late``
+    never wait for the others.
     """
 
     def __init__(self, runs: Runs | None = None, counting: Counting | None = None) -> None:
@@ -134,6 +137,16 @@ class Timekeeper:
             if self._now_ns is None:
                 self.open(now_ns)
             return [*self.alerts(), *self._overdue(now_ns)]
+        finally:
+            self._lock.release()
+
+    def late(self, now_ns: int) -> tuple[TextInput, ...]:
+        """Return, once each, the reminders that are due while the model is too far behind to say them; never waits."""
+        if not self._lock.acquire(blocking=False):
+            return ()
+        try:
+            behind_ns = now_ns - self._now_ns if self._now_ns is not None else 0
+            return self._timers.due(now_ns) if _BEHIND_NS < behind_ns < _LOST_NS else ()
         finally:
             self._lock.release()
 

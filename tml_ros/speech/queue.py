@@ -5,14 +5,12 @@ each, a set number of pieces ahead of the loudspeaker. Time is the time of the m
 clock, so the same turns give the same pieces. It knows no model, no player and no topic.
 """
 
-import logging
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tml_ros.errors import TmlError
 from tml_ros.records import (
     MICRO_TURN_NS,
     MICRO_TURN_SAMPLES,
@@ -23,11 +21,9 @@ from tml_ros.records import (
     SpeechPiece,
     SpeechText,
 )
-from tml_ros.speech.synthesis import Synthesiser, split_clauses
+from tml_ros.speech.synthesis import Synthesiser, split_clauses, synthesise_or_count
 
 __all__ = ["Spoken", "UtteranceQueue"]
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,20 +232,11 @@ class UtteranceQueue:
     def _append_clause(self, utterance: _Utterance) -> None:
         text, audio = utterance.clauses.pop(0)
         if audio is None:
-            audio = self._synthesise(text)
+            name, lost = "synthesis_failures", "this clause"
+            audio = synthesise_or_count(self._synthesiser, text, self.counters, name, lost)
         utterance.said.append((text, utterance.issued + len(utterance.audio)))
         utterance.new_words.append(text)
         utterance.audio = np.concatenate([utterance.audio, audio])
-
-    def _synthesise(self, text: str) -> NDArray[np.float32]:
-        """Return sound, or none at all when the synthesiser fails: the words are published all the same."""
-        try:
-            return self._synthesiser.synthesise(text)
-        except TmlError as err:
-            if not self.counters["synthesis_failures"]:
-                _log.error("speech.synthesiser failed, this clause is not heard: %s; further ones are counted", err)
-            self.counters["synthesis_failures"] += 1
-            return np.zeros(0, np.float32)
 
 
 def _end_ns(utterance: _Utterance) -> int:

@@ -8,10 +8,11 @@ Source: flite 2.2 (http://cmuflite.org), espeak-ng 1.51 (https://github.com/espe
 """
 
 import functools
+import logging
 import re
 import threading
 import unicodedata
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -44,7 +45,10 @@ __all__ = [
     "split_clauses",
     "split_sentences",
     "synthesise_ahead",
+    "synthesise_or_count",
 ]
+
+_log = logging.getLogger(__name__)
 
 ESPEAK_WORDS_PER_MINUTE = 175
 ASCII_SPELLINGS = str.maketrans(
@@ -275,6 +279,27 @@ def synthesise_ahead(synthesiser: Synthesiser, texts: Iterable[str], is_over: Ca
             synthesiser.synthesise(clause)
         except TmlError:
             return
+
+
+def synthesise_or_count(
+    synthesiser: Synthesiser, text: str, counters: Counter[str], name: str, lost: str
+) -> NDArray[np.float32]:
+    """Return sound, or none at all when the synthesiser fails: the words are published all the same.
+
+    Args:
+        synthesiser: speaks.
+        text: what is said.
+        counters: where a failure is counted.
+        name: under which name; the first one is logged.
+        lost: what is not heard then, as ``this clause``.
+    """
+    try:
+        return synthesiser.synthesise(text)
+    except TmlError as err:
+        if not counters[name]:
+            _log.error("speech.synthesiser failed, %s is not heard: %s; further ones are counted", lost, err)
+        counters[name] += 1
+        return np.zeros(0, np.float32)
 
 
 # -------------------------------------------------------------------------------------------------------------- text
