@@ -9,14 +9,14 @@ import functools
 import re
 from dataclasses import dataclass
 
-from tml_ros.duplex.native.markup import MAX_TIMER_S, Record
+from tml_ros.duplex.native.markup import MAX_TIMER_S, Record, as_timer
 from tml_ros.intents.file import load_intents
 from tml_ros.intents.grammar import Grammar, Meaning, normalise
 from tml_ros.intents.numbers import words_to_number
 from tml_ros.intents.questions import is_question
-from tml_ros.records import DelegationDraft, IntentDraft, SpeechText, TimeAction, TimerDraft, TimeRequest
+from tml_ros.records import DelegationDraft, IntentDraft, SpeechText, TimerDraft
 
-__all__ = ["BACKCHANNEL", "FILLER", "Answer", "Meanings", "as_timer", "reminder"]
+__all__ = ["BACKCHANNEL", "FILLER", "Answer", "Meanings", "reminder"]
 
 FILLER = "Let me check."
 """Said when a task is handed on."""
@@ -91,13 +91,6 @@ def reminder(words: str) -> TimerDraft | None:
         if 0 < after_s <= MAX_TIMER_S:
             return TimerDraft(found["what"], after_s, after_s if found["how"] == "every" else 0.0)
     return None
-
-
-def as_timer(request: TimeRequest) -> TimerDraft | None:
-    """Return a reminder as a timer, all that a model can ask of the session's clock; None of other requests."""
-    if request.action is not TimeAction.REMIND or not 0 < request.span_s <= MAX_TIMER_S:
-        return None
-    return TimerDraft(request.text, request.span_s, request.span_s if request.repeats else 0.0)
 
 
 def _from_grammar(meaning: Meaning) -> Answer:
