@@ -16,7 +16,7 @@ __all__ = ["WordGraph", "word_graph"]
 
 @dataclass(frozen=True, slots=True)
 class WordGraph:
-    """words: of every place. before: the places that may stand before each, -1 for the beginning. lasts: how it ends."""
+    """words: of every place. before: the places that may stand before each, -1: the beginning. lasts: how it ends."""
 
     words: tuple[str, ...]
     before: tuple[frozenset[int], ...]

@@ -87,7 +87,7 @@ def pieces(data: Path | None, amounts: Amounts, seed: int, threads: int = 2) -> 
         yield from _made(amounts, np.random.default_rng([seed, held]), held)
     if data is not None:
         yield from real_parts(data)
-    np.random.default_rng(seed).shuffle(wanted)  # type: ignore[arg-type]
+    np.random.default_rng(seed).shuffle(wanted)
     with ThreadPoolExecutor(threads) as pool:  # the work is done by child processes
         for piece in pool.map(spoken_part, wanted):
             if piece is not None:

@@ -41,8 +41,8 @@ class Batch:
 
     skill: [B, T] int64, index into ``skills``. spelled: [B, L] int64, what people say in a row, letter by letter, as
     indices into ``letters``, ABSENT behind the last. letters: [28] int64, tokens; the first stands for no letter.
-    aligned: [B, T, n] int64, about which letter each token of sound holds, or None where nobody knows. drilled: rows that
-    are only to be spelled, beside these.
+    aligned: [B, T, n] int64, about which letter each token of sound holds, or None where nobody knows. drilled: rows
+    that are only to be spelled, beside these.
     """
 
     inputs: StreamInputs

@@ -26,9 +26,9 @@ class Stage:
     rows: of a batch, of all processes together. turns: micro-turns of a row. skills: share of each. hardness: of the
     scenes, 0 to 1. snr_db: least and most, in place of what the hardness says. scene: further settings of the source.
     emphasis: what counts how much, see ``objective.Emphasis``. part: "sound": only the tokens of sound are run, on rows
-    full of speech (``drills``), and spell it; skills and hardness do not matter then. uses: how often a batch is used,
-    each time as another microphone would have heard it (``echoes``). drills: rows of drills beside each batch of scenes,
-    as long as its rows.
+    full of speech (``drills``), and spell it; skills are those of ``drills.SHARES`` then, or drill for all, hardness
+    does not matter. uses: how often a batch is used, each time as another microphone would have heard it (``echoes``).
+    drills: rows of drills beside each batch of scenes, as long as its rows.
     """
 
     name: str

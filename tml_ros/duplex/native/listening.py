@@ -107,8 +107,9 @@ class Listener:
         self._letters = 0
 
     def _ranked(self, draft: Draft) -> Draft:
-        spec = self._specs.get(draft.intent) if isinstance(draft, IntentDraft) else None
-        return draft if spec is None else replace(draft, priority=spec.priority)
+        if not isinstance(draft, IntentDraft) or draft.intent not in self._specs:
+            return draft
+        return replace(draft, priority=self._specs[draft.intent].priority)
 
 
 def weighed(witness: Witness) -> Draft | None:

@@ -95,7 +95,7 @@ class NativeModel:
         if stepper.options.cuda_graphs:  # recordings belong to one state
             stepper = Stepper(stepper.model, stepper.options)
         parser = MarkupParser(self._vocabulary, self._specs)
-        listener = self._grammar and Listener(self._grammar, self._letters, self._specs)
+        listener = None if self._grammar is None else Listener(self._grammar, self._letters, self._specs)
         return NativeStream(self._config, stepper, self._vocabulary, parser, info, listener)
 
     def close(self) -> None:
@@ -213,9 +213,7 @@ class NativeStream:
             self._voice_kind, audio = None, audio[: 0 if floor is Floor.YIELD else DELAY_SAMPLES]
         return (whole,), audio
 
-    def _believed(
-        self, parsed: Parsed, turn: MicroTurn
-    ) -> tuple[tuple[IntentDraft, ...], tuple[TimerDraft, ...]]:
+    def _believed(self, parsed: Parsed, turn: MicroTurn) -> tuple[tuple[IntentDraft, ...], tuple[TimerDraft, ...]]:
         """Return what the model puts out, weighed against what it spells of what was said."""
         if self._listener is None:
             return parsed.intents, parsed.timers

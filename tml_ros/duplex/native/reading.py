@@ -1,8 +1,9 @@
 """What the model spells, read as sentences of a grammar: the likeliest of them, and how much it costs to believe it.
 
-The tokens of sound are trained to spell what people say (CTC). Letters alone are too often wrong to be read as words; but
-of all sentences that the intents file knows, one may be what was nearly spelled. The cost of a sentence is the logarithm
-of the likelihood that the letters lose when they have to be that sentence, beside the likeliest letter of every token.
+The tokens of sound are trained to spell what people say (CTC). Letters alone are too often wrong to be read as words;
+but of all sentences that the intents file knows, one may be what was nearly spelled. The cost of a sentence is the
+logarithm of the likelihood that the letters lose when they have to be that sentence, beside the likeliest letter of
+every token.
 Sentences are read as they come in, in constant time a token. It knows no tensors, and what follows from a sentence it
 does not decide.
 
@@ -10,6 +11,7 @@ Source: Graves et al. 2006, connectionist temporal classification; token passing
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +21,9 @@ from tml_ros.intents.graph import WordGraph
 __all__ = ["LetterGraph", "Reader", "Reading"]
 
 Scores = NDArray[np.float32]
-_NEVER = np.float32(-1e4)
+_Number = TypeVar("_Number", np.float32, np.int64)
+_NEVER = -1e4
+"""Logarithm of the likelihood of what cannot be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class LetterGraph:
         self.is_first = np.zeros(len(self.symbols), np.bool_)
         self.is_first[self.firsts] = True
         self.is_double = np.concatenate([[False], self.symbols[1:] == self.symbols[:-1]])
-        # words with the same first letter behind the same words are entered alike; the beginning stands behind all words
+        # words with the same first letter behind the same words are entered alike; the beginning stands behind all
         keys = [(before, each[0]) for before, each in zip(graph.before, spelled, strict=True)]
         groups = {key: number for number, key in enumerate(dict.fromkeys(keys))}
         self.group = np.array([groups[key] for key in keys], np.int64)
@@ -134,7 +138,8 @@ class Reader:
         return Reading(text, max(0.0, -float(self._exit[number])), self.tokens - begin, letters)
 
 
-def _moved(values: NDArray, filler: float) -> NDArray:
+def _moved(values: NDArray[_Number], filler: float) -> NDArray[_Number]:
+    """Return values one place further on."""
     moved = np.empty_like(values)
     moved[0], moved[1:] = filler, values[:-1]
     return moved
