@@ -330,7 +330,7 @@ def as_timer(request: TimeRequest) -> TimerDraft | None:
     """Return a reminder as a timer, all that a model can ask of the session's clock; None of other requests."""
     if request.action is not TimeAction.REMIND or not 0 < request.span_s <= MAX_TIMER_S:
         return None
-    return TimerDraft(request.text, request.span_s, request.span_s if request.repeats else 0.0)
+    return TimerDraft(request.name or request.text, request.span_s, request.span_s if request.repeats else 0.0)
 
 
 def _log(probability: float) -> float:
