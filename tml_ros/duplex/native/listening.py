@@ -24,8 +24,8 @@ Draft = IntentDraft | TimerDraft
 
 _SETTLED = 6
 """So many tokens of 40 ms without a letter, and what the model put out is looked at: before, a sentence may go on."""
-_OVER = 13
-"""So many, and a sentence counts without an intent of the model's."""
+_OVER = 20
+"""So many, and a sentence counts without an intent of the model's, which has mostly come by then."""
 _APART = 25
 """So many, and what was spelled before has nothing to do with what comes."""
 _MOST_TOKENS = 750
@@ -37,8 +37,10 @@ _UNSAID = -4.0
 """Odds of an intent that the model has not put out."""
 _UNSPELLED = -1.0
 """What speaks against an intent of which no letter tells."""
-_ALONE = 0.5
-"""So sure a sentence must be that counts alone."""
+_LEAST = 0.05
+"""What is less sure is not worth telling."""
+_TIMER_FROM = 0.5
+"""So sure a timer must be that is only spelled: nobody asks later how sure it was."""
 _A_TIMER = 0.7
 """How sure the model is taken to be of a timer: it does not say."""
 _ANSWERED = 50
@@ -124,7 +126,7 @@ def weighed(witness: Witness) -> Draft | None:
         return _sure(said, own + spelled)
     if said is not None and own + _UNSPELLED >= spelled + _UNSAID:
         return _sure(said, own + _UNSPELLED)
-    if _chance(spelled + _UNSAID) < _ALONE and (said is None or isinstance(read, TimerDraft)):
+    if _chance(spelled + _UNSAID) < (_LEAST if isinstance(read, IntentDraft) else _TIMER_FROM):
         return None
     return _sure(read, spelled + _UNSAID)
 
