@@ -165,8 +165,18 @@ def test_the_sentence_is_believed_when_the_model_says_another_and_comes_only_onc
     (found,) = hear(one, spelled("go forward ten meters", quiet=8), [wrong])
     assert dict(found.data) == dict(MOVE.data)
     assert hear(one, spelled("", quiet=10), [wrong]) == []
+    assert one.counters == {"read_otherwise": 1, "left_out": 1}
     (after,) = hear(one, spelled("", quiet=60), [wrong])
     assert after.intent == wrong.intent
+
+
+def test_the_model_does_not_wait_for_ever_when_somebody_goes_on_talking():
+    one, said = listener(), IntentDraft(MOVE.intent, {"goal": "left"}, 0.9)
+    chances = spelled("the weather was rather nice in spring and so on and on")
+    found = [
+        one.hear(chances[begin : begin + 5]) or one.decide([said] if begin == 0 else []) for begin in range(0, 50, 5)
+    ]
+    assert [bool(each) for each in found].index(True) == 5 and sum(map(len, found)) == 1
 
 
 def test_a_timer_is_read_when_it_is_spelled():

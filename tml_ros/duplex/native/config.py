@@ -42,5 +42,5 @@ class NativeConfig:
         0.5, "Probability from which the person is taken to speak", minimum=0.05, maximum=0.95
     )
     intent_threshold: float = param(
-        0.0, "Least confidence of an intent; the model card says what each costs", minimum=0.0, maximum=1.0
+        0.2, "Least confidence of an intent; the model card says what each costs", minimum=0.0, maximum=1.0
     )

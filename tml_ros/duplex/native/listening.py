@@ -6,6 +6,7 @@ what one says, and where they differ the better founded one wins. It knows no te
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -24,6 +25,8 @@ Draft = IntentDraft | TimerDraft
 
 _SETTLED = 6
 """So many tokens of 40 ms without a letter, and what the model put out is looked at: before, a sentence may go on."""
+_PATIENCE_TURNS = 5
+"""So many micro-turns, and it is looked at in any case."""
 _OVER = 20
 """So many, and a sentence counts without an intent of the model's, which has mostly come by then."""
 _APART = 25
@@ -31,9 +34,9 @@ _APART = 25
 _MOST_TOKENS = 750
 _SKIPPED_COST = 3.0
 """Cost of a letter that is left out before a sentence."""
-_A_LETTER, _A_COST, _A_SENTENCE = 0.6, 0.4, 0.5
-"""What a sentence says for itself, in logarithms of odds: so much for each letter, for its cost, and at all."""
-_UNSAID = -4.0
+_A_LETTER, _A_COST = 0.8, 0.6
+"""What speaks for a sentence, in logarithms of odds: so much each letter, and against it so much of its cost."""
+_UNSAID = -5.0
 """Odds of an intent that the model has not put out."""
 _UNSPELLED = -1.0
 """What speaks against an intent of which no letter tells."""
@@ -57,7 +60,10 @@ class Witness:
 
 
 class Listener:
-    """Follows one stream. Thread: one caller at a time."""
+    """Follows one stream. counters: what the model put out and was left out or read otherwise.
+
+    Thread: one caller at a time.
+    """
 
     def __init__(self, grammar: Grammar, graph: LetterGraph, specs: Mapping[str, IntentSpec]) -> None:
         """specs: give intents their priority."""
@@ -67,6 +73,8 @@ class Listener:
         self._is_read = True
         self._answered = _ANSWERED  # tokens since something came of a sentence
         self._waiting: list[Draft] = []
+        self._waited = 0  # micro-turns
+        self.counters: Counter[str] = Counter()
 
     def hear(self, chances: NDArray[np.float32]) -> None:
         """Take in tokens. chances: [n, symbols] logarithms, the first of no letter."""
@@ -86,17 +94,23 @@ class Listener:
 
     def decide(self, said: Sequence[Draft]) -> list[Draft]:
         """Return what is to be believed. said: what the model has put out in this micro-turn."""
-        found = [one for one in map(weighed, self.witnesses(said)) if one is not None][:1]
-        if not found or self._answered < _ANSWERED:
-            return []
-        self._answered = 0
-        return [self._ranked(one) for one in found]
+        found = list[Draft]()
+        for witness in self.witnesses(said):
+            one = weighed(witness)
+            if one is None or self._answered < _ANSWERED:
+                self.counters["left_out"] += witness.said is not None
+                continue
+            self.counters["read_otherwise"] += witness.said is not None and _content(one) != _content(witness.said)
+            self._answered = 0
+            found.append(self._ranked(one))
+        return found
 
     def witnesses(self, said: Sequence[Draft]) -> list[Witness]:
         """Return what can be weighed now."""
         self._waiting += said
-        is_over = self._quiet >= _OVER and not self._is_read
-        if not is_over and not (self._waiting and self._quiet >= _SETTLED):
+        self._waited = self._waited + 1 if self._waiting else 0
+        is_settled = self._quiet >= _SETTLED or self._waited > _PATIENCE_TURNS
+        if not (self._waiting and is_settled) and not (self._quiet >= _OVER and not self._is_read):
             return []
         reading = self._reader.best() if self._letters else None
         meaning = self._grammar.parse(reading.text) if reading else None
@@ -121,7 +135,7 @@ def weighed(witness: Witness) -> Draft | None:
     read = _draft(meaning) if meaning else None
     if reading is None or read is None:
         return None if said is None else _sure(said, own + _UNSPELLED)
-    spelled = _A_SENTENCE + _A_LETTER * reading.letters - _A_COST * reading.cost
+    spelled = _A_LETTER * reading.letters - _A_COST * reading.cost
     if said is not None and _content(said) == _content(read):
         return _sure(said, own + spelled)
     if said is not None and own + _UNSPELLED >= spelled + _UNSAID:

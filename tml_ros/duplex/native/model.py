@@ -153,7 +153,8 @@ class NativeStream:
 
     def counters(self) -> dict[str, int]:
         """Return what was malformed, left out or dropped, and the text tokens that were put out."""
-        return dict(self._counters + self._texts.counters)
+        own = self._counters + self._texts.counters
+        return dict(own if self._listener is None else own + self._listener.counters)
 
     def close(self) -> None:
         """Do nothing: memory is freed with the object."""

@@ -3,9 +3,8 @@
 The tokens of sound are trained to spell what people say (CTC). Letters alone are too often wrong to be read as words;
 but of all sentences that the intents file knows, one may be what was nearly spelled. The cost of a sentence is the
 logarithm of the likelihood that the letters lose when they have to be that sentence, beside the likeliest letter of
-every token.
-Sentences are read as they come in, in constant time a token. It knows no tensors, and what follows from a sentence it
-does not decide.
+every token. Sentences are read as they come in, in constant time a token. It knows no tensors, and what follows from a
+sentence it does not decide.
 
 Source: Graves et al. 2006, connectionist temporal classification; token passing, Young et al. 1989.
 """
@@ -21,7 +20,7 @@ from tml_ros.intents.graph import WordGraph
 __all__ = ["LetterGraph", "Reader", "Reading"]
 
 Scores = NDArray[np.float32]
-_Number = TypeVar("_Number", np.float32, np.int64)
+_Number = TypeVar("_Number", np.float32, np.int32)
 _NEVER = -1e4
 """Logarithm of the likelihood of what cannot be."""
 
@@ -42,12 +41,10 @@ class LetterGraph:
     def __init__(self, graph: WordGraph, letters: str) -> None:
         """letters: in the order of the symbols, from 1 on; 0 is no letter."""
         spelled = [[1 + letters.index(letter) for letter in word if letter in letters] for word in graph.words]
-        self.words, self.sizes = graph.words, np.array([len(each) for each in spelled], np.int64)
+        self.words = graph.words
         self.symbols = np.array([symbol for each in spelled for symbol in each], np.int64)
-        ends = np.cumsum(self.sizes)
-        self.firsts, self.lasts = ends - self.sizes, ends - 1
-        self.is_first = np.zeros(len(self.symbols), np.bool_)
-        self.is_first[self.firsts] = True
+        sizes = np.array([len(each) for each in spelled], np.int64)
+        self.firsts, self.lasts = np.cumsum(sizes) - sizes, np.cumsum(sizes) - 1
         self.is_double = np.concatenate([[False], self.symbols[1:] == self.symbols[:-1]])
         # words with the same first letter behind the same words are entered alike; the beginning stands behind all
         keys = [(before, each[0]) for before, each in zip(graph.before, spelled, strict=True)]
@@ -74,11 +71,11 @@ class Reader:
         """Forget what was read: a sentence may begin now."""
         states = len(self._graph.symbols)
         self._letter, self._blank = (np.full(states, _NEVER, np.float32) for _ in range(2))
-        self._letter_from, self._blank_from = (np.full(states, -1, np.int64) for _ in range(2))
+        self._letter_from, self._blank_from = (np.full(states, -1, np.int32) for _ in range(2))
         # of each entry into a word: the word before it and the entry of that
-        self._entries: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+        self._entries: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []
         self._exit = np.full(len(self._graph.words) + 1, _NEVER, np.float32)
-        self._exit_from = np.full(len(self._graph.words) + 1, -1, np.int64)
+        self._exit_from = np.full(len(self._graph.words) + 1, -1, np.int32)
         self._rest, self._rest_from = self._exit.copy(), self._exit_from.copy()
         self.tokens = 0
 
@@ -92,9 +89,7 @@ class Reader:
         best = np.maximum.reduceat(offered, graph.begins)
         places = np.where(offered == np.repeat(best, graph.counts), np.arange(len(offered)), -1)
         at = np.maximum.reduceat(places, graph.begins)
-        chosen = graph.members[at]
-        base = len(self._entries) * len(graph.words)
-        entered, came = best[graph.group], chosen[graph.group]
+        entered, came = best[graph.group], graph.members[at][graph.group].astype(np.int32)
         is_repeated = graph.is_repeated[at][graph.group]
         self._entries.append((came, np.where(is_repeated, self._rest_from[came], self._exit_from[came])))
         # into a letter: from itself, from the blank before it, from the letter before it unless that is the same
@@ -103,7 +98,7 @@ class Reader:
         before = np.where(graph.is_double, _NEVER, before)
         came_score, came_from = np.where(gap > before, gap, before), np.where(gap > before, gap_from, before_from)
         came_score[graph.firsts] = entered
-        came_from[graph.firsts] = base + np.arange(len(graph.words))
+        came_from[graph.firsts] = self.tokens * len(graph.words) + np.arange(len(graph.words))
         stays = self._letter >= came_score
         letter = np.where(stays, self._letter, came_score)
         letter_from = np.where(stays, self._letter_from, came_from)
