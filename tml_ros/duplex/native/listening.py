@@ -34,9 +34,9 @@ _APART = 25
 _MOST_TOKENS = 750
 _SKIPPED_COST = 3.0
 """Cost of a letter that is left out before a sentence."""
-_A_LETTER, _A_COST = 0.8, 0.6
-"""What speaks for a sentence, in logarithms of odds: so much each letter, and against it so much of its cost."""
-_UNSAID = -5.0
+_A_LETTER, _A_COST, _A_SENTENCE = 0.6, 0.4, -0.8
+"""What speaks for a sentence, in logarithms of odds: so much each letter, so much of its cost, so much in any case."""
+_UNSAID = -4.0
 """Odds of an intent that the model has not put out."""
 _UNSPELLED = -1.0
 """What speaks against an intent of which no letter tells."""
@@ -135,7 +135,7 @@ def weighed(witness: Witness) -> Draft | None:
     read = _draft(meaning) if meaning else None
     if reading is None or read is None:
         return None if said is None else _sure(said, own + _UNSPELLED)
-    spelled = _A_LETTER * reading.letters - _A_COST * reading.cost
+    spelled = _A_SENTENCE + _A_LETTER * reading.letters - _A_COST * reading.cost
     if said is not None and _content(said) == _content(read):
         return _sure(said, own + spelled)
     if said is not None and own + _UNSPELLED >= spelled + _UNSAID:
