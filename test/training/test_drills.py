@@ -1,5 +1,6 @@
 """Drills and echoes: rows full of speech, measured once, the same each time, and heard anew when they come again."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from tml_ros.training.corpus_texts import COMMAND_WORDS
 from tml_ros.training.drills import Drills
 from tml_ros.training.echoes import Echoes
 from tml_ros.training.encoding import Batch
+from tml_ros.training.objective import Objective
 from tml_ros.training.settings import Stage, load_settings
 from tml_ros.training.spelling import distance, letter_errors
 from tml_ros.training.trainer import emphasis_of
@@ -73,6 +75,46 @@ def test_rows_hold_the_letters_of_all_that_is_said_when_they_are_drilled(drills)
         heard = {letter for letter in aligned.flatten().tolist() if letter}
         assert heard <= set(letters) and len(heard) > len(set(letters)) // 2
     assert rows["aligned"].shape == (3, 20, SHAPE.audio_tokens)
+
+
+def test_a_long_part_is_cut_behind_a_word_when_the_row_ends(drills, folder):
+    text = "we went on and on until the end"
+    ends = tuple(int(end) for end in np.linspace(0, 96_000, 9)[1:])
+    sound = 0.1 * np.random.default_rng(1).standard_normal(96_000).astype(np.float32)
+    save(folder / "long", [(Part("talk", text, "somebody", "train", 0, 0, ((0, 96_000),), ends), sound)])
+    stage = Stage("talk", 1, 1, 20, {"talk": 1.0}, part="sound")
+    rows = Drills(folder / "long", SHAPE).arrays(stage, 0, range(4), 20)
+    whole = text.replace(" ", "")
+    for row in rows["spelled"]:
+        letters = "".join(_LETTERS[letter - 1] for letter in row if letter != ABSENT)
+        words = [sum(map(len, text.split()[:count])) for count in range(1, 8)]
+        assert whole.startswith(letters) and len(letters) in words
+
+
+def test_a_stage_has_the_drills_that_it_names_when_it_is_of_that_part(drills):
+    stage = Stage("words", 1, 2, 20, {"sentence": 1.0}, part="sound")
+    rows = drills.arrays(stage, 0, range(4), 20)
+    spelled = {"".join(_LETTERS[letter - 1] for letter in row if letter != ABSENT) for row in rows["spelled"]}
+    assert {row.replace("goon", "") for row in spelled} == {""}
+
+
+def test_drills_are_learned_beside_scenes_when_a_stage_wants_both(folder):
+    from tml_ros.training.prefetch import BatchMaker
+
+    settings = load_settings("balance", corpus=folder)
+    stage = Stage("both", 2, 2, 20, {"none": 1.0}, drills=3)
+    settings = replace(settings, stages=(stage,), preset="micro")
+    made = BatchMaker(settings, SHAPE, str(locate_checkpoint("micro") / "tokenizer.json")).open().arrays(1)
+    batch = Batch.of(made, settings.skills)
+    assert batch.drilled is not None and len(batch.skill) == 2 and len(batch.drilled.skill) == 3
+    model = InteractionTransformer.created(SHAPE, seed=0)
+    objective = Objective(model)
+    alone, both = (
+        objective(replace(batch, drilled=drilled), emphasis_of(stage))[0].total for drilled in (None, batch.drilled)
+    )
+    assert not torch.isclose(alone, both)
+    both.backward()
+    assert model.sound.audio.grad.abs().sum() > 0
 
 
 def test_only_the_sound_learns_when_a_stage_is_of_that_part(drills):

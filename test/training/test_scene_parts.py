@@ -10,7 +10,7 @@ from tml_ros.training.corpus_build import Amounts, jobs
 from tml_ros.training.corpus_clips import Job, real_parts, spoken_part, timed_ends, word_ends
 from tml_ros.training.corpus_texts import Texts
 from tml_ros.training.espeak_words import espeak
-from tml_ros.training.meanings import FILLER, Meanings, reminder
+from tml_ros.training.meanings import FILLER, Meanings
 from tml_ros.training.overlap_voices import LANGUAGES, common_words
 
 MEANINGS = Meanings()
@@ -21,14 +21,14 @@ MEANINGS = Meanings()
     [
         ("remind me to check the temperature every four minutes", TimerDraft("check the temperature", 240.0, 240.0)),
         ("remind me in ten seconds to stir", TimerDraft("stir", 10.0)),
-        ("every minute remind me to breathe", TimerDraft("breathe", 60.0, 60.0)),
+        ("every two minutes remind me to breathe", TimerDraft("breathe", 120.0, 120.0)),
         ("remind me to breathe", None),
         ("remind me to breathe in sixty hours", None),
         ("remind me to stir every purple minutes", None),
     ],
 )
 def test_a_reminder_is_a_timer_when_it_has_a_time(text, wanted):
-    assert reminder(text) == wanted
+    assert MEANINGS.of(text).records == ((wanted,) if wanted else ())
 
 
 def test_a_command_is_the_grammars_when_a_rule_covers_it():

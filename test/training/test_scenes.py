@@ -283,6 +283,21 @@ def test_an_exported_corpus_sounds_alike_when_it_is_loaded_elsewhere(folder, cor
     assert not (tmp_path / "small" / "sound.part").exists()
 
 
+def test_a_corpus_of_what_there_was_is_left_when_making_it_is_interrupted(tmp_path):
+    def interrupted():
+        for number, piece in enumerate(pieces()):
+            if number == 5:
+                raise KeyboardInterrupt
+            yield piece
+
+    with pytest.raises(KeyboardInterrupt):
+        save(tmp_path / "begun", interrupted())
+    found, whole = Corpus.load(tmp_path / "begun"), list(pieces())[:5]
+    assert [one.text for one in found.parts] == [one.text for one, _ in whole]
+    last = found.sound(found.parts[-1])
+    assert np.abs(last - whole[-1][1]).max() < 1e-4 and found.seconds * 16_000 == sum(len(one) for _, one in whole)
+
+
 def test_a_folder_without_a_corpus_is_refused_when_it_is_loaded(tmp_path):
     with pytest.raises(InputError, match="corpus_build"):
         Corpus.load(tmp_path)

@@ -12,9 +12,10 @@ from typing import Any
 from tml_ros.errors import ConfigError, nearest_name
 from tml_ros.intents.durations import duration_phrases, match_duration
 from tml_ros.intents.file import IntentsFile
+from tml_ros.intents.graph import WordGraph, word_graph
 from tml_ros.intents.numbers import number_phrases, words_to_number
 from tml_ros.intents.persons import as_other_person
-from tml_ros.intents.phrases import Maybe, Node, Series, Slot, Word, match, parse_phrase, to_jsgf, walk
+from tml_ros.intents.phrases import Choice, Maybe, Node, Series, Slot, Word, match, parse_phrase, to_jsgf, walk
 from tml_ros.intents.templates import fill_data, fill_reply, placeholders
 from tml_ros.records import AlertDraft, TimeAction, TimerDraft, TimeRequest
 
@@ -124,6 +125,11 @@ class Grammar:
         after = "".join(f" {to_jsgf(node)}" for node in self._after)
         lines.append(f"public <phrase> = {before}({' | '.join(names)}){after};")
         return "\n".join(lines) + "\n"
+
+    def graph(self) -> WordGraph:
+        """Return every sentence that is listened for as places of words; nothing is said of tasks that are replaced."""
+        heard = Choice(tuple(node for rule in self._rules for node in rule.heard))
+        return word_graph(Series((*self._before, heard, *self._after)), self._spoken_forms)
 
     def words(self) -> dict[str, str]:
         """Return every word that the recogniser must know, and a phrase or slot that it stands in."""

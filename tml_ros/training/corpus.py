@@ -118,17 +118,23 @@ class Corpus:
 
 
 def save(folder: Path, pieces: Iterable[tuple[Part, Sound]]) -> None:
-    """Write a corpus; ``begin`` and ``length`` of the parts are set here."""
+    """Write a corpus; ``begin`` and ``length`` of the parts are set here.
+
+    What was written is a whole corpus, too, when the pieces end in an error or are interrupted: they cost hours.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    parts, position = [], 0
+    parts: list[dict[str, Any]] = []
     with (folder / "sound.i16").open("wb") as file:
-        for part, sound in pieces:
-            samples = np.clip(np.round(sound * 32768), -32768, 32767).astype("<i2")
-            file.write(samples.tobytes())
-            parts.append(asdict(part) | {"begin": position, "length": len(samples)})
-            position += len(samples)
-    content = {"format": _FORMAT, "samples": position, "parts": parts}
-    (folder / "parts.json").write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
+        try:
+            for part, sound in pieces:
+                samples = np.clip(np.round(sound * 32768), -32768, 32767).astype("<i2")
+                position = parts[-1]["begin"] + parts[-1]["length"] if parts else 0
+                file.write(samples.tobytes())
+                parts.append(asdict(part) | {"begin": position, "length": len(samples)})
+        finally:
+            samples_written = parts[-1]["begin"] + parts[-1]["length"] if parts else 0
+            content = {"format": _FORMAT, "samples": samples_written, "parts": parts}
+            (folder / "parts.json").write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
 
 
 def export(folder: Path, to: Path, keep: Callable[[Part], bool] = lambda part: True) -> int:

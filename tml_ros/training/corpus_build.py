@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tml_ros.errors import SynthesisError
 from tml_ros.speech.synthesis import create_synthesiser
 from tml_ros.training import overlap_sounds
 from tml_ros.training.corpus import Part, export, save
@@ -38,13 +39,13 @@ class Amounts:
     command_word, other_word: for each word. replies: different texts of the robot.
     """
 
-    command_word: int = 90
-    other_word: int = 14
-    sentences: int = 5000
-    paused: int = 1500
+    command_word: int = 120
+    other_word: int = 16
+    sentences: int = 16000
+    paused: int = 2000
     corrected: int = 400
     talks: int = 400
-    replies: int = 500
+    replies: int = 200
     murmurs: int = 500
     hums: int = 400
     coughs: int = 250
@@ -75,21 +76,22 @@ def jobs(amounts: Amounts, seed: int) -> list[Job]:
 
 
 def pieces(data: Path | None, amounts: Amounts, seed: int, threads: int = 2) -> Iterator[Piece]:
-    """Yield every part with its sound.
+    """Yield every part with its sound, what is spoken in any order: whoever stops early has some of everything.
 
     Raises:
         MissingDependencyError: espeak-ng or flite is not installed.
     """
+    wanted = jobs(amounts, seed)
+    yield from _robot(wanted, amounts.replies)
+    for held in (False, True):
+        yield from _made(amounts, np.random.default_rng([seed, held]), held)
     if data is not None:
         yield from real_parts(data)
-    wanted = jobs(amounts, seed)
+    np.random.default_rng(seed).shuffle(wanted)
     with ThreadPoolExecutor(threads) as pool:  # the work is done by child processes
         for piece in pool.map(spoken_part, wanted):
             if piece is not None:
                 yield piece
-    yield from _robot(wanted, amounts.replies)
-    for held in (False, True):
-        yield from _made(amounts, np.random.default_rng([seed, held]), held)
 
 
 def _robot(wanted: list[Job], most: int) -> Iterator[Piece]:
@@ -104,7 +106,10 @@ def _robot(wanted: list[Job], most: int) -> Iterator[Piece]:
     often = sorted((reply for reply in counts if reply), key=lambda reply: (-counts[reply], reply))
     for number, reply in enumerate((BACKCHANNEL, FILLER, *often[:most])):
         program, voice = _ROBOT_VOICES[number % len(_ROBOT_VOICES)]
-        sound = create_synthesiser(program, voice).synthesise(reply)
+        try:
+            sound = create_synthesiser(program, voice).synthesise(reply)
+        except SynthesisError:  # flite hangs now and then
+            continue
         if len(sound):
             yield as_part(Job("reply", reply, (0, 0)), f"{program}:{voice}", trim(sound, 1 << 18))
 
@@ -127,7 +132,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--data", type=Path, help="folder with speech/*/labels.csv and dialogue/*/labels.csv")
     parser.add_argument("--out", type=Path, required=True, help="folder of the corpus")
-    parser.add_argument("--scale", type=float, default=1.0, help="how much synthetic speech, 1: some five hours")
+    parser.add_argument("--scale", type=float, default=1.0, help="how much synthetic speech, 1: some ten hours")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--export", type=Path, help="folder for a small copy")

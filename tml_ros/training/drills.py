@@ -6,7 +6,7 @@ Row r of step s is a function of the seed, s and r. It knows no session.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +24,12 @@ from tml_ros.training.encoding import Arrays, spelled
 from tml_ros.training.settings import Stage
 from tml_ros.training.spectra import Spectra, Spectrum, added, dressed, quantised, shifted
 
-__all__ = ["Drills", "open_drills"]
+__all__ = ["SHARES", "Drills", "open_drills"]
 
-_COMMANDS, _WORDS, _TALK, _OTHER = 0.4, 0.6, 0.7, 0.75
-"""Shares, added up: command words, any words, talk, coughs and knocks; what is left are sentences."""
+SHARES: Mapping[str, float] = {"command": 0.4, "word": 0.2, "talk": 0.1, "sound": 0.05, "sentence": 0.25}
+"""What there is to spell, and how often it comes where a stage does not say: command words, any words, talk, coughs and
+knocks, sentences."""
+_PAUSED = 0.25  # of sentences
 _REAL = 0.7
 _SNR_DB = (3.0, 30.0)
 _TALK_SNR_DB = (5.0, 20.0)
@@ -46,12 +48,13 @@ class _Splits:
 class Drills:
     """Makes batches.
 
-    Thread: any; nothing changes after construction.
+    Thread: any; nothing that matters changes after construction.
     """
 
     def __init__(self, corpus: Path, shape: NativeShape) -> None:
         """Open a corpus. Raises InputError: there is none."""
         self.spectra, self._shape = Spectra(corpus, shape), shape
+        self._said = functools.lru_cache(maxsize=None)(self._whose)
 
     def arrays(self, stage: Stage, seed: int, rows: Sequence[int], turns: int, *, held: bool = False) -> Arrays:
         """Return rows as ``Encoder.arrays`` does, without anything to be put out.
@@ -82,33 +85,38 @@ class Drills:
         splits = _Splits("held", "dev") if held else _Splits("train", "train")
         row = _Row.empty(turns * FRAMES_PER_TURN, self._shape)
         level_db, at = rng.uniform(*_LEVEL_DB), int(rng.integers(0, 30))
+        kinds, chances = _shares(tuple(stage.skills.items()) if stage.part == "sound" else ())
         while at < len(row.frames):
-            part = self._draw(rng, splits)
+            part = self._draw(kinds[int(rng.choice(len(kinds), p=chances))], rng, splits)
             voice = self.spectra.of(part)
             voice = shifted(voice if held else dressed(voice, self.spectra.hz, rng), level_db)
-            if at + len(voice) > len(row.frames):
+            taken = row.say(part, voice, at)
+            if not taken:
                 break
-            row.say(part, voice, at)
-            at += len(voice) + (int(rng.integers(2, 12)) if rng.random() < 0.8 else int(rng.integers(12, 60)))
+            at += taken + (int(rng.integers(2, 12)) if rng.random() < 0.8 else int(rng.integers(12, 60)))
         row.frames = self._in_noise(row.frames, stage, level_db, rng, splits)
         return row
 
-    def _draw(self, rng: Generator, splits: _Splits) -> Part:
-        corpus, form = self.spectra.corpus, rng.random()
-        if form < _COMMANDS:
-            text = str(rng.choice(COMMAND_WORDS))
-            real = [part for part in corpus.saying("word", text, splits.real) if part.real]
-            made = [part for part in corpus.saying("word", text, splits.made) if not part.real]
-            return _pick(real if real and (not made or rng.random() < _REAL) else made, rng)
-        if form < _WORDS:
-            words = corpus.all("word", splits.real if rng.random() < _REAL else splits.made)
-            part = _pick(words, rng)
-            return part if part.text else self._draw(rng, splits)
-        if form < _TALK:
-            return _pick([part for part in corpus.all("talk", splits.made) if part.text], rng)
-        if form < _OTHER:
+    def _draw(self, kind: str, rng: Generator, splits: _Splits) -> Part:
+        corpus = self.spectra.corpus
+        if kind == "sound":
             return _pick(corpus.all("cough" if rng.random() < 0.5 else "knock", splits.made), rng)
-        return _pick(corpus.all("sentence" if rng.random() < 0.75 else "paused", splits.made), rng)
+        text = str(rng.choice(COMMAND_WORDS)) if kind == "command" else ""
+        if kind in ("command", "word"):
+            real, made = self._said("word", text, splits)
+            return _pick(real if real and (not made or rng.random() < _REAL) else made, rng)
+        if kind == "sentence" and rng.random() < _PAUSED:
+            kind = "paused"
+        return _pick(self._said(kind, text, splits)[1], rng)
+
+    def _whose(self, kind: str, text: str, splits: _Splits) -> tuple[list[Part], list[Part]]:
+        """Return who says something that can be written down, a text if one is given: people, and synthesisers."""
+        corpus = self.spectra.corpus
+        real, made = (
+            corpus.saying(kind, text, split) if text else [part for part in corpus.all(kind, split) if part.text]
+            for split in (splits.real, splits.made)
+        )
+        return [part for part in real if part.real], [part for part in made if not part.real]
 
     def _in_noise(self, row: Spectrum, stage: Stage, level_db: float, rng: Generator, splits: _Splits) -> Spectrum:
         snr_db = rng.uniform(*(stage.snr_db or _SNR_DB))
@@ -118,6 +126,13 @@ class Drills:
         if rng.random() < 0.9:
             row = added(row, shifted(self.spectra.noise(len(row), rng, splits.real), level_db - snr_db))
         return row
+
+
+@functools.lru_cache(maxsize=16)
+def _shares(skills: tuple[tuple[str, float], ...]) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Return what is practised, and how often; ``drill`` or nothing stands for the usual."""
+    given = {name: share for name, share in skills if name in SHARES} or SHARES
+    return tuple(given), np.array(list(given.values())) / sum(given.values())
 
 
 def _pick(parts: list[Part], rng: Generator) -> Part:
@@ -137,17 +152,24 @@ class _Row:
         silence = np.full((frames, shape.mel_channels), shape.mel_low - 2, np.float32)
         return cls(silence, np.zeros(frames, np.int64), [])
 
-    def say(self, part: Part, voice: Spectrum, at: int) -> None:
-        """Add a voice from a frame on; letters share the time of their word."""
+    def say(self, part: Part, voice: Spectrum, at: int) -> int:
+        """Add a voice from a frame on, up to the last word for which there is room; letters share their word's time.
+
+        Returns the frames that it took, 0 when nothing of it had room.
+        """
+        words, room = part.text.split(), len(self.frames) - at
+        ends = [round(end / part.length * len(voice)) for end in part.word_ends]
+        first = at + round((part.speech[0][0] if part.speech else 0) / part.length * len(voice))
+        if len(voice) > room:
+            ends = [end for end in ends if end <= room]
+            words, voice = words[: len(ends)], voice[: max(ends, default=0)]
         self.frames[at : at + len(voice)] = voice
-        words = part.text.split()
         self.words += words
-        begin = part.speech[0][0] if part.speech else 0
-        for word, end in zip(words, part.word_ends, strict=False):
-            letters = spelled([word])[0]
-            first, last = (at + round(place / part.length * len(voice)) for place in (begin, end))
+        for word, end in zip(words, ends, strict=False):
+            letters, last = spelled([word])[0], at + end
             self.letters[first:last] = letters[np.arange(max(0, last - first)) * len(letters) // max(1, last - first)]
-            begin = end
+            first = last
+        return len(voice)
 
 
 def _late(letters: NDArray[np.int64], group: int) -> NDArray[np.int64]:

@@ -23,14 +23,15 @@ from tml_ros.duplex.native.patches import fit
 from tml_ros.duplex.native.shape import NativeShape
 from tml_ros.duplex.native.texts import TextQueue
 from tml_ros.duplex.native.tokens import FLOOR_MARKERS, SOURCE_MARKERS, Marker
-from tml_ros.duplex.native.vocabulary import Vocabulary
+from tml_ros.duplex.native.vocabulary import LETTERS, Vocabulary
 from tml_ros.records import MICRO_TURN_SAMPLES, TextSource, TranscriptEvent
 from tml_ros.training.conversation import Conversation, Target
 
-__all__ = ["Arrays", "Batch", "Encoder", "spelled"]
+__all__ = ["DRILLED", "Arrays", "Batch", "Encoder", "spelled"]
 
 Arrays = dict[str, NDArray[np.generic]]
-_LETTERS = "abcdefghijklmnopqrstuvwxyz'"
+DRILLED = "drilled."
+"""Before the names of what belongs to rows of drills beside the scenes."""
 _MARKER_OF = {floor: int(marker) for marker, floor in FLOOR_MARKERS.items()}
 
 
@@ -40,7 +41,8 @@ class Batch:
 
     skill: [B, T] int64, index into ``skills``. spelled: [B, L] int64, what people say in a row, letter by letter, as
     indices into ``letters``, ABSENT behind the last. letters: [28] int64, tokens; the first stands for no letter.
-    aligned: [B, T, n] int64, about which letter each token of sound holds, or None where nobody knows.
+    aligned: [B, T, n] int64, about which letter each token of sound holds, or None where nobody knows. drilled: rows
+    that are only to be spelled, beside these.
     """
 
     inputs: StreamInputs
@@ -50,22 +52,28 @@ class Batch:
     spelled: Tensor
     letters: Tensor
     aligned: Tensor | None = None
+    drilled: "Batch | None" = None
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[np.generic]], skills: Sequence[str]) -> "Batch":
         """Wrap the arrays that ``Encoder.arrays`` made."""
-        made = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        apart = {name.removeprefix(DRILLED): array for name, array in arrays.items() if name.startswith(DRILLED)}
+        drilled = cls.of(apart, skills) if apart else None
+        made = {name: torch.from_numpy(array) for name, array in arrays.items() if not name.startswith(DRILLED)}
         skill, spelled, letters = (made.pop(name) for name in ("skill", "spelled", "letters"))
         aligned = made.pop("aligned", None)
         wanted = {name.removeprefix("wanted."): made.pop(name) for name in list(made) if name.startswith("wanted.")}
         made["audio"] = torch.zeros(*skill.shape, 0)
-        return cls(StreamInputs(**made), StreamTargets(**wanted), skill, tuple(skills), spelled, letters, aligned)
+        inputs, targets = StreamInputs(**made), StreamTargets(**wanted)
+        return cls(inputs, targets, skill, tuple(skills), spelled, letters, aligned, drilled)
 
     def to(self, device: torch.device | str) -> "Batch":
         """Return the batch on a device."""
         skill, spelled, letters = (each.to(device) for each in (self.skill, self.spelled, self.letters))
         aligned = None if self.aligned is None else self.aligned.to(device)
-        return Batch(self.inputs.to(device), self.targets.to(device), skill, self.skills, spelled, letters, aligned)
+        inputs, targets = self.inputs.to(device), self.targets.to(device)
+        drilled = self.drilled and self.drilled.to(device)
+        return Batch(inputs, targets, skill, self.skills, spelled, letters, aligned, drilled)
 
     def rows(self, begin: int, end: int) -> "Batch":
         """Return the rows [begin, end); there must be no pictures, which are not kept by rows."""
@@ -89,7 +97,7 @@ class Encoder:
         self._shape = shape
         self._vocabulary = vocabulary
         self._log_mel = LogMel(shape, torch.float32)
-        self._letters = np.array([Marker.SPARE_1, *(vocabulary.encode(letter)[0] for letter in _LETTERS)], np.int64)
+        self._letters = np.array(vocabulary.letters, np.int64)
 
     def batch(self, rows: Sequence[Sequence[Conversation]], turns: int) -> Batch:
         """Return rows of scenes, one after the other, each cut or filled up to ``turns`` micro-turns.
@@ -183,7 +191,7 @@ class Encoder:
 
 def spelled(rows: list[str]) -> NDArray[np.int64]:
     """Return texts letter by letter, [B, L] indices into a batch's letters; what is no letter is left out."""
-    found = [[1 + _LETTERS.index(letter) for letter in text.lower() if letter in _LETTERS] for text in rows]
+    found = [[1 + LETTERS.index(letter) for letter in text.lower() if letter in LETTERS] for text in rows]
     made = np.full((len(rows), max(1, *(len(each) for each in found))), ABSENT, np.int64)
     for number, letters in enumerate(found):
         made[number, : len(letters)] = letters

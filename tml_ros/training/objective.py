@@ -70,7 +70,10 @@ class Objective(nn.Module):
         each = token_losses(self.model, batch.inputs, batch.targets)
         sums, counts, weighted = self._by_stream(each, batch, emphasis)
         if emphasis.spelling:
-            weighted = torch.cat((weighted, _spelling(self.model, each.sound, batch)[None]))
+            spelled = _spelling(self.model, each.sound, batch)
+            if batch.drilled is not None:
+                spelled = spelled + _spelling(self.model, self.model.heard(batch.drilled.inputs), batch.drilled)
+            weighted = torch.cat((weighted, spelled[None]))
         totals = torch.cat((weighted.detach().flatten(), sums.flatten(), counts.flatten(), sums.new_tensor([stop])))
         world = _add_up(totals)
         size, weights = weighted.numel(), emphasis.losses

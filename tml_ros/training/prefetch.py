@@ -22,7 +22,7 @@ from tml_ros.duplex.native.vocabulary import Vocabulary
 from tml_ros.errors import ModelError, TmlError
 from tml_ros.training.drills import Drills, open_drills
 from tml_ros.training.echoes import Echoes
-from tml_ros.training.encoding import Arrays, Batch, Encoder
+from tml_ros.training.encoding import DRILLED, Arrays, Batch, Encoder
 from tml_ros.training.settings import Stage, TrainSettings
 from tml_ros.training.source import Source, open_source
 
@@ -64,6 +64,15 @@ class OpenBatchMaker:
         own = range(self.maker.rank, stage.rows, self.maker.world)
         if stage.part == "sound":
             return self.drilled(stage, settings.seed, [step * stage.rows + row for row in own])
+        made = self._scenes(stage, step)
+        if stage.drills:
+            own = range(self.maker.rank, stage.drills, self.maker.world)
+            drilled = self.drilled(stage, settings.seed, [step * stage.drills + row for row in own])
+            made = made | {f"{DRILLED}{name}": array for name, array in drilled.items()}
+        return made
+
+    def _scenes(self, stage: Stage, step: int) -> Arrays:
+        settings = self.maker.settings
         if stage.uses == 1:
             return self._composed(stage, step)
         if self._echoes is None or self._echoes[0] is not stage:

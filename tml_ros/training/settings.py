@@ -26,8 +26,9 @@ class Stage:
     rows: of a batch, of all processes together. turns: micro-turns of a row. skills: share of each. hardness: of the
     scenes, 0 to 1. snr_db: least and most, in place of what the hardness says. scene: further settings of the source.
     emphasis: what counts how much, see ``objective.Emphasis``. part: "sound": only the tokens of sound are run, on rows
-    full of speech (``drills``), and spell it; skills and hardness do not matter then. uses: how often a batch is used,
-    each time as another microphone would have heard it (``echoes``).
+    full of speech (``drills``), and spell it; skills are those of ``drills.SHARES`` then, or drill for all, hardness
+    does not matter. uses: how often a batch is used, each time as another microphone would have heard it (``echoes``).
+    drills: rows of drills beside each batch of scenes, as long as its rows.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Stage:
     emphasis: Mapping[str, Any] = field(default_factory=dict)
     part: str = "all"
     uses: int = 1
+    drills: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from tml_ros.duplex.native.checkpoint import save_checkpoint
+from tml_ros.duplex.native.checkpoint import locate_checkpoint, save_checkpoint
 from tml_ros.duplex.native.dmel import AUDIO_TAIL
 from tml_ros.duplex.native.model import NativeModel
 from tml_ros.duplex.native.tokens import Marker
@@ -33,6 +33,7 @@ from tml_ros.records import (
 )
 from tml_ros.replay import ReplayOptions, load_scene, make_bag
 from tml_ros.replay import replay as play
+from tml_ros.speech.synthesis import EspeakSynthesiser
 
 T0 = 1_700_000_000_000_000_000
 
@@ -109,6 +110,20 @@ def test_floor_is_yielded_when_it_is_typed(checkpoint, lesson):
     # the lesson ends its typed text without DONE, which a live one has: the model was not taught to mind
     _, made = outputs(checkpoint, turns(lesson, 3, {2: "stop"}))
     assert [output.floor for output in made][2:4] == [Floor.HOLD, Floor.YIELD]
+
+
+@pytest.mark.parametrize("spelling", [True, False])
+def test_a_sentence_is_understood_by_what_is_spelled_when_the_shipped_model_hears_it(spelling):
+    rng = np.random.default_rng(0)
+    spoken = EspeakSynthesiser("en-us+f3").synthesise("go forward ten meters")
+    sound = np.concatenate([np.zeros(8000, np.float32), spoken, np.zeros(24_000, np.float32)])
+    sound = 0.5 * sound[: len(sound) // 3200 * 3200] + 0.001 * rng.standard_normal(len(sound) // 3200 * 3200)
+    stream, found = opened(locate_checkpoint("micro"), spelling=spelling, intent_threshold=0.5), []
+    for number, audio in enumerate(sound.astype(np.float32).reshape(-1, 3200)):
+        begin = T0 + number * MICRO_TURN_NS
+        found += stream.step(MicroTurn(number, begin, begin + MICRO_TURN_NS, audio, 1.0)).intents
+    wanted = {"goal": "forward", "other_data": {"distance_m": 10}}
+    assert ([dict(one.data) for one in found] == [wanted]) is spelling
 
 
 def test_own_voice_lasts_as_long_as_the_floor_when_it_is_switched_on(checkpoint, lesson):

@@ -12,7 +12,7 @@ from tml_ros.duplex.native.inputs import ABSENT, StreamInputs, StreamTargets
 from tml_ros.duplex.native.rotary import PERIOD
 from tml_ros.duplex.native.stepping import StepOptions, Stepper, StepResult
 from tml_ros.duplex.native.tokens import Marker
-from tml_ros.duplex.native.transformer import InteractionTransformer
+from tml_ros.duplex.native.transformer import HEARD, InteractionTransformer
 from tml_ros.errors import ModelError
 
 TOLERANCE = 1e-5
@@ -95,11 +95,12 @@ def test_steps_equal_the_whole_sequence_when_sound_has_a_stem(tiny_shape, made_u
     state = model.new_state([1, 2])
     results = run(model, inputs, state, forced=talk(shape, 2, 9))
     check_equal(model, inputs, results)
-    kept = {name: tail.clone() for name, tail in state.tails.items() if name.startswith("stem")}
+    assert apart(state.tails[HEARD], model.heard(inputs)[:, -1]) < TOLERANCE  # what letters are read from
+    kept = {name: tail.clone() for name, tail in state.tails.items() if name.startswith(("stem", HEARD))}
     only_first = torch.tensor([True, False])
     other = made_up(shape, 2, 9, seed=4)
     run(model, other, state, active=only_first[:, None].expand(2, 9), forced=talk(shape, 2, 9))
-    assert len(kept) == 2
+    assert len(kept) == 3
     for name, before in kept.items():
         assert torch.equal(state.tails[name][1], before[1]) and not torch.equal(state.tails[name][0], before[0])
 

@@ -35,9 +35,12 @@ class NativeConfig:
     temperature: float = param(
         0.0, "Chance in choosing tokens, 0 takes the likeliest; the seed makes it repeatable", minimum=0.0, maximum=2.0
     )
+    spelling: bool = param(
+        True, "Weigh what a trained checkpoint puts out against the sentences of the intents file that it nearly spells"
+    )
     speaking_threshold: float = param(
         0.5, "Probability from which the person is taken to speak", minimum=0.05, maximum=0.95
     )
     intent_threshold: float = param(
-        0.0, "Least confidence of an intent; the model card says what each costs", minimum=0.0, maximum=1.0
+        0.2, "Least confidence of an intent; the model card says what each costs", minimum=0.0, maximum=1.0
     )

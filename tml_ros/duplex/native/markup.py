@@ -35,7 +35,9 @@ from tml_ros.records import (
     SpeechKind,
     SpeechText,
     TextSource,
+    TimeAction,
     TimerDraft,
+    TimeRequest,
     TranscriptEvent,
 )
 
@@ -48,6 +50,7 @@ __all__ = [
     "MarkupState",
     "Parsed",
     "Record",
+    "as_timer",
     "encode",
 ]
 
@@ -142,6 +145,11 @@ class MarkupParser:
     def reset(self) -> None:
         """Forget what is open."""
         self._state = MarkupState()
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether what the model proposes now is taken for an answer to what was typed."""
+        return self._state.untyped < TYPED_TURNS
 
     def snapshot(self) -> MarkupState:
         """Return a copy of what is kept between micro-turns."""
@@ -316,6 +324,13 @@ class _Push:
         spec = self._specs.get(draft.intent)
         priority = draft.priority if spec is None else spec.priority
         return replace(draft, priority=priority, confidence=draft.confidence * self._state.heard)
+
+
+def as_timer(request: TimeRequest) -> TimerDraft | None:
+    """Return a reminder as a timer, all that a model can ask of the session's clock; None of other requests."""
+    if request.action is not TimeAction.REMIND or not 0 < request.span_s <= MAX_TIMER_S:
+        return None
+    return TimerDraft(request.name or request.text, request.span_s, request.span_s if request.repeats else 0.0)
 
 
 def _log(probability: float) -> float:

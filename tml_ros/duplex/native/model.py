@@ -18,18 +18,21 @@ from tml_ros.duplex.native.adapters import merge_adapters
 from tml_ros.duplex.native.checkpoint import TOKENIZER, fill, load_checkpoint, locate_checkpoint
 from tml_ros.duplex.native.config import NativeConfig
 from tml_ros.duplex.native.inputs import ABSENT, StreamInputs
-from tml_ros.duplex.native.markup import MarkupParser
+from tml_ros.duplex.native.listening import Listener
+from tml_ros.duplex.native.markup import MarkupParser, Parsed
 from tml_ros.duplex.native.patches import fit
 from tml_ros.duplex.native.precision import Precision, prepare
+from tml_ros.duplex.native.reading import LetterGraph
 from tml_ros.duplex.native.stepping import StepOptions, Stepper, StepResult
 from tml_ros.duplex.native.texts import TextQueue
 from tml_ros.duplex.native.tokens import FLOOR_MARKERS, SOURCE_MARKERS, Marker
-from tml_ros.duplex.native.transformer import AUXILIARY, InteractionTransformer
-from tml_ros.duplex.native.vocabulary import Vocabulary
+from tml_ros.duplex.native.transformer import AUXILIARY, HEARD, InteractionTransformer
+from tml_ros.duplex.native.vocabulary import LETTERS, Vocabulary
 from tml_ros.duplex.native.vocoder import DELAY_SAMPLES
 from tml_ros.duplex.protocol import SessionInfo
 from tml_ros.errors import ConfigError
 from tml_ros.intents.file import load_intents
+from tml_ros.intents.grammar import Grammar
 from tml_ros.records import (
     SAMPLE_RATE_HZ,
     Floor,
@@ -40,6 +43,7 @@ from tml_ros.records import (
     SpeechKind,
     SpeechText,
     TextSource,
+    TimerDraft,
     UserState,
 )
 from tml_ros.resources import locate
@@ -69,7 +73,12 @@ class NativeModel:
             _log.warning("checkpoint %s is not trained: what it says means nothing; set native.checkpoint", folder.name)
         self._config = config
         self._vocabulary = Vocabulary.load(folder / TOKENIZER)
-        self._specs = load_intents(locate(config.intents_file or "config/intents.yaml")).intents
+        intents = load_intents(locate(config.intents_file or "config/intents.yaml"))
+        self._specs = intents.intents
+        self._grammar: Grammar | None = None
+        if config.spelling and manifest.trained and manifest.shape.sound_layers:
+            self._grammar = Grammar(intents)
+            self._letters = LetterGraph(self._grammar.graph(), LETTERS)
         options = StepOptions(
             temperature=config.temperature,
             voice=config.voice,
@@ -86,7 +95,8 @@ class NativeModel:
         if stepper.options.cuda_graphs:  # recordings belong to one state
             stepper = Stepper(stepper.model, stepper.options)
         parser = MarkupParser(self._vocabulary, self._specs)
-        return NativeStream(self._config, stepper, self._vocabulary, parser, info)
+        listener = None if self._grammar is None else Listener(self._grammar, self._letters, self._specs)
+        return NativeStream(self._config, stepper, self._vocabulary, parser, info, listener)
 
     def close(self) -> None:
         """Do nothing: memory is freed with the object."""
@@ -102,7 +112,9 @@ class NativeStream:
         vocabulary: Vocabulary,
         parser: MarkupParser,
         info: SessionInfo,
+        listener: Listener | None = None,
     ) -> None:
+        """listener: weighs what the model puts out against what it spells; without one all of it is taken."""
         self._config = config
         self._stepper = stepper
         self._shape = stepper.model.shape
@@ -110,6 +122,8 @@ class NativeStream:
         self._parser = parser
         self._device = stepper.model.embedding.weight.device
         self.state = stepper.model.new_state([info.seed])
+        self._listener = listener
+        self._spelled_with = stepper.model.embedding.weight[list(vocabulary.letters)] if listener else None
         self._texts = TextQueue()
         self._counters: Counter[str] = Counter()
         self._silence_s = math.inf
@@ -124,21 +138,23 @@ class NativeStream:
         self._counters += parsed.counters
         self._counters["text_tokens"] += len(ids)
         speech, audio = self._speak(parsed.speech, result, floor)
+        intents, timers = self._believed(parsed, turn)
         return MicroTurnOutput(
             floor=floor,
             user_state=self._user_state(result, turn),
             speech=speech,
             audio=audio,
-            intents=self._sure(parsed.intents),
+            intents=self._sure(intents),
             delegations=parsed.delegations,
-            timers=parsed.timers,
+            timers=timers,
             counts=parsed.counts,
             transcripts=parsed.transcripts,
         )
 
     def counters(self) -> dict[str, int]:
         """Return what was malformed, left out or dropped, and the text tokens that were put out."""
-        return dict(self._counters + self._texts.counters)
+        own = self._counters + self._texts.counters
+        return dict(own if self._listener is None else own + self._listener.counters)
 
     def close(self) -> None:
         """Do nothing: memory is freed with the object."""
@@ -197,6 +213,27 @@ class NativeStream:
         if not has_floor:
             self._voice_kind, audio = None, audio[: 0 if floor is Floor.YIELD else DELAY_SAMPLES]
         return (whole,), audio
+
+    def _believed(self, parsed: Parsed, turn: MicroTurn) -> tuple[tuple[IntentDraft, ...], tuple[TimerDraft, ...]]:
+        """Return what the model puts out, weighed against what it spells of what was said."""
+        if self._listener is None:
+            return parsed.intents, parsed.timers
+        if turn.audio_valid:
+            self._listener.hear(self._spelled())
+        if self._parser.is_typed:
+            return parsed.intents, parsed.timers
+        found = self._listener.decide([*parsed.intents, *parsed.timers])
+        return (
+            tuple(one for one in found if isinstance(one, IntentDraft)),
+            tuple(one for one in found if isinstance(one, TimerDraft)),
+        )
+
+    def _spelled(self) -> NDArray[np.float32]:
+        """Return how likely each letter is in each token of the micro-turn's sound, logarithms [n, letters]."""
+        assert self._spelled_with is not None
+        heard = self.state.tails[HEARD][0].to(self._spelled_with.dtype)
+        chances = torch.log_softmax(torch.nn.functional.linear(heard, self._spelled_with).float(), dim=-1)
+        return np.asarray(chances.detach().cpu().numpy(), np.float32)
 
     def _sure(self, intents: tuple[IntentDraft, ...]) -> tuple[IntentDraft, ...]:
         """Return the intents that the model is sure enough of; count the others."""

@@ -26,13 +26,14 @@ from tml_ros.duplex.native.patches import PatchStem
 from tml_ros.duplex.native.rotary import Rotary
 from tml_ros.duplex.native.sequence import Layout, Places, Span
 from tml_ros.duplex.native.shape import NativeShape
-from tml_ros.duplex.native.state import Ring, StreamState
+from tml_ros.duplex.native.state import Ring, StreamState, keep
 from tml_ros.duplex.native.tokens import FLOOR_MARKERS, OUTPUT_BANNED, Marker
 from tml_ros.duplex.native.vocoder import Vocoder
 
-__all__ = ["AUXILIARY", "CLOCK_FEATURES", "SPOKE", "InteractionTransformer", "Predictions", "Sights", "Tokens"]
+__all__ = ["AUXILIARY", "CLOCK_FEATURES", "HEARD", "SPOKE", "InteractionTransformer", "Predictions", "Sights", "Tokens"]
 
 AUXILIARY = ("user_speaking", "turn_end", "speech_present")
+HEARD = "sound.heard"  # tail: the tokens of sound of the micro-turn before
 SPOKE = "voice.spoke"  # tail: 1 where the micro-turn before had voice
 _FIRST_FLOOR = min(FLOOR_MARKERS)
 _CLOCK_PERIODS = 17  # the longest is 2**17 micro-turns, 7.3 hours
@@ -228,7 +229,7 @@ class InteractionTransformer(nn.Module):
             | stem_tail_shapes(self.shape)
             | self.flow.tail_shapes()
             | self.vocoder.tail_shapes()
-            | {SPOKE: (1,)}
+            | {SPOKE: (1,), HEARD: (self.shape.audio_tokens, self.shape.width)}
         )
         return StreamState(
             caches,
@@ -257,6 +258,7 @@ class InteractionTransformer(nn.Module):
         played = self.log_mel.step(reference, is_played, state.tails, active, REFERENCE_TAIL)
         levels = quantise(heard, self.shape), quantise(played, self.shape)
         sound = self.sound.step(levels, (inputs.audio_present, is_played), state.tails, active)
+        keep(state.tails[HEARD], sound.to(state.tails[HEARD].dtype), active)
         tokens = self._join(self._embed(inputs, sound, state.turn))
         began = state.written.clone()
         slots = state.admit(tokens.places.kinds, tokens.present & active[:, None])

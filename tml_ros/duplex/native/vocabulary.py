@@ -19,8 +19,10 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 from tml_ros.duplex.native.tokens import MARKER_NAMES, Marker
 from tml_ros.errors import ConfigError, ModelError
 
-__all__ = ["Vocabulary", "normalise", "split_words", "to_text"]
+__all__ = ["LETTERS", "Vocabulary", "normalise", "split_words", "to_text"]
 
+LETTERS = "abcdefghijklmnopqrstuvwxyz'"
+"""What people say is spelled with these."""
 _PIECES = r"\p{Nd} ?|[\p{L}\p{M}'_]+ ?|[^\s\p{L}\p{M}\p{Nd}'_]+ ?"
 _REMEDY = "restore the file that belongs to the checkpoint, or train a new one with its weights"
 
@@ -100,6 +102,11 @@ class Vocabulary:
     def size(self) -> int:
         """How many ids there are, markers included."""
         return len(Marker) + len(self._pieces)
+
+    @property
+    def letters(self) -> tuple[int, ...]:
+        """The token that stands for no letter, and that of each of LETTERS."""
+        return (int(Marker.SPARE_1), *(self.encode(letter)[0] for letter in LETTERS))
 
     def encode(self, text: str) -> list[int]:
         """Return the pieces of a text as ``normalise`` leaves it; never a marker.

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tml_ros.duplex.native.markup import as_timer
 from tml_ros.evaluation.clips import spoken
 from tml_ros.evaluation.skills.bench import Bench
 from tml_ros.evaluation.skills.counts import Trial, counted, grouped, middle
@@ -22,7 +23,6 @@ from tml_ros.evaluation.skills.subject import Subject
 from tml_ros.intents import Grammar, IntentsFile, load_intents
 from tml_ros.intents.numbers import number_to_words
 from tml_ros.records import TimerDraft
-from tml_ros.training.meanings import as_timer
 
 __all__ = ["Carriers", "Sentence", "sentences"]
 

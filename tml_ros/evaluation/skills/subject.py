@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from tml_ros.clock import BagClock
 from tml_ros.config import flatten
+from tml_ros.duplex.native.markup import as_timer
 from tml_ros.duplex.protocol import DuplexModel, DuplexStream, SessionInfo
 from tml_ros.evaluation.room import ClosedRoom, RoomConfig
 from tml_ros.evaluation.runner import ModelSpec
@@ -30,7 +31,6 @@ from tml_ros.resources import locate
 from tml_ros.session.build import Assembly, build
 from tml_ros.session.engine import InferenceEngine
 from tml_ros.speech.synthesis import CachedSynthesiser, create_synthesiser
-from tml_ros.training.meanings import as_timer
 
 __all__ = ["Draft", "Subject", "Suggested"]
 
