@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from tml_ros.duplex.cascade import overlap
-from tml_ros.duplex.cascade.overlap import OverlapClassifier, log_mel
+from tml_ros.duplex.cascade.overlap import BANDS, OverlapClassifier, log_mel
 from tml_ros.errors import InputError
 from tml_ros.training import overlap_scenes, overlap_sounds
 from tml_ros.training.overlap import collect
 from tml_ros.training.overlap_clips import Clip, Counts, onset
-from tml_ros.training.overlap_net import OverlapNet, Settings, TrainingSet, export, normalise, train
+from tml_ros.training.overlap_net import OverlapNet, Settings, TrainingSet, _warped, export, normalise, train
 from tml_ros.training.overlap_report import Thresholds, answers, bids, false_stops, looks
 from tml_ros.training.overlap_scenes import AFTER, BEFORE, Example
 
@@ -63,6 +63,22 @@ def test_weights_are_the_same_when_the_seed_is():
 
     assert all((first[name] == second[name]).all() for name in first)
     assert any((first[name] != other[name]).any() for name in first)
+
+
+def test_a_voice_from_a_smaller_throat_is_made_by_stretching_the_mel_scale():
+    tone = torch.zeros(1, 3, BANDS)
+    tone[:, :, 20] = 1.0
+    low, same, high = (_warped(tone, torch.tensor([[factor]])) for factor in (1.12, 1.0, 0.88))
+
+    assert torch.allclose(same, tone, atol=1e-5)
+    assert [int(part[0, 0].argmax()) for part in (low, same, high)] == [19, 20, 21]
+
+
+def test_a_short_bid_counts_more_than_a_long_one():
+    short, long = (Example("bid", "made", sound(0, True), 0, ms, 1.0) for ms in (250, 900))
+    weights = TrainingSet([short, long, *made(2, 0)]).weights
+
+    assert weights[0].max() > weights[1].max() > 0
 
 
 def test_the_shipped_code_answers_as_torch_does(net):

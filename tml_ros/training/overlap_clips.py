@@ -43,8 +43,8 @@ class Clip:
 class Counts:
     """How many clips of each origin, of those to learn from; a fifth as many are made for measuring."""
 
-    bids: int = 4500
-    back_channels: int = 5000
+    bids: int = 7000
+    back_channels: int = 6500
     compounds: int = 500
     hums: int = 1400
     real_hums: int = 1400

@@ -22,8 +22,12 @@ _HOP_MS = 10
 _BEFORE_FRAMES = BEFORE // overlap.HOP_SAMPLES
 _LEAD_FRAMES = 6  # sound in front of the onset that the classifier gets
 _WINDOW_FRAMES = 2  # a frame's window ends 25 ms after it begins
-_SHARES = {"bid": 3.0, "word": 1.8, "hum": 1.0, "cough": 0.9, "echo": 0.7, "knock": 0.4, "noise": 0.2}
+_SHARES = {"bid": 3.0, "word": 2.0, "hum": 1.5, "cough": 1.0, "echo": 0.7, "knock": 0.4, "noise": 0.2}
 """What each kind counts in all. Words are the hardest."""
+_SHORT_MS, _SHORT_WEIGHT = 450, 1.6
+"""Bids that are over by then count more: they sound most like a back-channel."""
+_SURE = 0.01  # no label is surer than 1 minus this
+_LONGEST_MEMORY = 0.999  # of the averaged weights, for one step
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,8 @@ class TrainingSet:
         for example in examples:
             totals[example.kind] = totals.get(example.kind, 0.0) + example.weight
         each = [_SHARES[example.kind] * example.weight / totals[example.kind] for example in examples]
-        return torch.tensor(each) * (len(examples) / sum(each))
+        short = [_SHORT_WEIGHT if one.bid_ms == 0 and one.length_ms < _SHORT_MS else 1.0 for one in examples]
+        return torch.tensor(each) * torch.tensor(short) * (len(examples) / sum(each))
 
     @staticmethod
     def _times(after_ms: Tensor, bid_ms: Tensor) -> Tensor:
@@ -130,13 +135,18 @@ class TrainingSet:
 
 
 def train(data: TrainingSet, settings: Settings, report: Callable[[str], None]) -> OverlapNet:
-    """Return a trained network; the same for the same data, settings and number of threads."""
+    """Return a trained network, its weights averaged over the last steps.
+
+    The same for the same data, settings and number of threads.
+    """
     torch.manual_seed(settings.seed)
-    net = OverlapNet(settings.dropout)
+    net, average = OverlapNet(settings.dropout), OverlapNet()
+    average.load_state_dict(net.state_dict())
     optimiser = torch.optim.AdamW(net.parameters(), lr=settings.rate, weight_decay=3e-2)
     steps = settings.epochs * max(1, len(data.features) // settings.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.rate, total_steps=steps + 1)
     draw = torch.Generator().manual_seed(settings.seed)
+    step = 0
     for epoch in range(settings.epochs):
         order = torch.randperm(len(data.features), generator=draw)
         losses = []
@@ -146,20 +156,59 @@ def train(data: TrainingSet, settings: Settings, report: Callable[[str], None]) 
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
+            step += 1
+            _follow(average, net, min(_LONGEST_MEMORY, (step + 1) / (step + 10)))
             losses.append(loss.item())
         report(f"epoch {epoch + 1} of {settings.epochs}: loss {np.mean(losses):.4f}")
-    return net.eval()
+    return average.eval()
+
+
+@torch.no_grad()
+def _follow(average: OverlapNet, net: OverlapNet, memory: float) -> None:
+    """Move averaged weights, and what is known of the layers' outputs, a little towards those of now."""
+    now = net.state_dict()
+    for name, tensor in average.state_dict().items():
+        if tensor.dtype.is_floating_point:
+            tensor.lerp_(now[name], 1 - memory)
 
 
 def _loss(net: OverlapNet, data: TrainingSet, rows: Tensor, draw: torch.Generator) -> Tensor:
-    """Begin each sound a little early or late, louder or softer, in another colour: detectors, people, rooms."""
+    """Begin each sound a little early or late, and disturb it."""
     late = torch.randint(-4, 10, (1,), generator=draw).item()
     first = _BEFORE_FRAMES - _LEAD_FRAMES + int(late)
-    gain = torch.rand(len(rows), 1, 1, generator=draw) * 3 - 1.5
-    points = torch.randn(len(rows), 1, 6, generator=draw) * 0.8
-    colour = functional.interpolate(points, BANDS, mode="linear", align_corners=True)
-    logits = net(normalise(data.features[rows, first:] + gain + colour))
+    logits = net(normalise(_disturbed(data.features[rows, first:], draw)))
     count = logits.shape[1]
     labels, weights = (part[rows, first + STACK - 1 :: STACK][:, :count] for part in (data.labels, data.weights))
-    each = functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    unsure = labels * (1 - 2 * _SURE) + _SURE
+    each = functional.binary_cross_entropy_with_logits(logits, unsure, reduction="none")
     return (each * weights).sum() / weights.sum().clamp_min(1.0)
+
+
+def _disturbed(features: Tensor, draw: torch.Generator) -> Tensor:
+    """Make other people, rooms and cancellers of sounds: a longer or shorter throat, louder, in another colour.
+
+    Of half of the batches every other sound also loses some bands, as the echo canceller takes them. [B, T, 40].
+
+    Source: vocal tract length perturbation, Jaitly and Hinton 2013; SpecAugment, Park et al. 2019 (arXiv 1904.08779).
+    """
+    features = _warped(features, torch.rand(len(features), 1, generator=draw) * 0.24 + 0.88)
+    gain = torch.rand(len(features), 1, 1, generator=draw) * 3 - 1.5
+    points = torch.randn(len(features), 1, 6, generator=draw) * 0.8
+    features = features + gain + functional.interpolate(points, BANDS, mode="linear", align_corners=True)
+    if torch.rand(1, generator=draw) < 0.5:
+        for row in range(0, len(features), 2):
+            width = int(torch.randint(2, 9, (1,), generator=draw))
+            low = int(torch.randint(0, BANDS - width, (1,), generator=draw))
+            features[row, :, low : low + width] -= float(torch.rand(1, generator=draw) * 4)
+    return features
+
+
+def _warped(features: Tensor, factors: Tensor) -> Tensor:
+    """Stretch the mel scale around its lower quarter. features: [B, T, 40], factors: [B, 1] -> [B, T, 40]."""
+    place = (torch.arange(BANDS) * factors + (1 - factors) * (BANDS / 4)).clamp(0, BANDS - 1.001)
+    low = place.floor().long()
+    share = (place - low)[:, None]
+    below, above = (
+        features.gather(2, (low + side)[:, None].expand(-1, features.shape[1], -1)) for side in (0, 1)
+    )
+    return below * (1 - share) + above * share

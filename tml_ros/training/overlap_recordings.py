@@ -7,6 +7,7 @@ Source: a folder with speech/*/labels.csv (path, transcript, speaker, split) and
 """
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,10 @@ __all__ = ["noises", "read", "recordings", "rows", "speech_from"]
 
 _WORD_WEIGHT, _READING_WEIGHT = 2.0, 6.0
 """How often a recorded word and a beginning of a sentence are used, in another room each time."""
+_RARE, _RARE_WEIGHT = 100, 10.0
+"""A word with fewer recordings in its folder ("stop", "off") is used more often."""
+_CUTS = 4
+"""Every so many recordings of "go" and "yes" also give a back-channel: an "oh" without its g is hard to tell from go."""
 
 
 def recordings(data: Path, counts: Counts, rng: Generator) -> Iterator[Clip]:
@@ -75,13 +80,15 @@ def _words(folder: Path, most: int, rng: Generator, vad: SileroVad) -> Iterator[
     found = [row for row in rows(folder) if "<" not in row["transcript"]]
     order = rng.permutation(len(found))
     taken = [[found[i] for i in order if (found[i]["split"] == "dev") is held] for held in (False, True)]
-    for row in (*taken[0][:most], *taken[1][: max(20, most // 4)]):
+    recorded = Counter(row["transcript"] for row in taken[0])
+    for number, row in enumerate((*taken[0][:most], *taken[1][: max(20, most // 4)])):
         sound = speech_from(vad, trim(read(folder / row["path"])))
         held, word = row["split"] == "dev", row["transcript"]
         if word != "right":  # which may be either
             kind, bid_at = ("word", -1) if word == "wow" else ("bid", 0)
-            yield Clip(kind, row["speaker"], sound, bid_at, held, 1.0 if held else _WORD_WEIGHT)
-        piece = _piece_of(word, sound)
+            weight = _WORD_WEIGHT if recorded[word] >= _RARE else _RARE_WEIGHT
+            yield Clip(kind, row["speaker"], sound, bid_at, held, 1.0 if held else weight)
+        piece = _piece_of(word, sound) if held or word == "yes" or number % _CUTS == 0 else None
         if piece is not None:
             yield Clip("word" if word == "yes" else "hum", f"{row['speaker']}/cut", piece, -1, held)
 

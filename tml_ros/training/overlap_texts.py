@@ -52,6 +52,11 @@ _SHORT = (
     "tell me more", "tell me the time", "say it again", "what time is it", "on", "off", "start", "turn it off",
     "switch it on", "open", "close", "forward", "backward", "one", "two", "three", "four", "five", "zero",
 )  # fmt: skip
+_COMMANDS = (
+    "stop", "no", "wait", "go", "off", "on", "up", "down", "left", "back", "help", "hey", "what", "halt", "quiet",
+    "stop it", "go on", "no no", "wait wait", "start", "enough", "pause", "hold it", "look", "who", "why",
+)  # fmt: skip
+"""The shortest and most frequent; some are over after a quarter of a second, as a back-channel is."""
 _STARTS = (
     "can you", "could you", "please", "i want you to", "i would like to", "would you", "you should", "we need to",
     "let's", "do you", "why don't you", "tell me how to", "i think we should", "how do i", "when will you",
@@ -95,8 +100,10 @@ def draw_bid(rng: Generator, words: list[str]) -> str:
         words: common words, of which odd sentences are made too, so that no onset is always one or the other.
     """
     form = rng.random()
-    if form < 0.4:
+    if form < 0.3:
+        return str(rng.choice(_COMMANDS))
+    if form < 0.5:
         return str(rng.choice(_SHORT))
-    if form < 0.75:
+    if form < 0.8:
         return " ".join(filter(None, (str(rng.choice(part)) for part in (_STARTS, _ACTS, _THINGS))))
     return " ".join(rng.choice(words, size=rng.integers(1, 5)))
