@@ -208,7 +208,5 @@ def _warped(features: Tensor, factors: Tensor) -> Tensor:
     place = (torch.arange(BANDS) * factors + (1 - factors) * (BANDS / 4)).clamp(0, BANDS - 1.001)
     low = place.floor().long()
     share = (place - low)[:, None]
-    below, above = (
-        features.gather(2, (low + side)[:, None].expand(-1, features.shape[1], -1)) for side in (0, 1)
-    )
+    below, above = (features.gather(2, (low + side)[:, None].expand(-1, features.shape[1], -1)) for side in (0, 1))
     return below * (1 - share) + above * share

@@ -27,7 +27,7 @@ _WORD_WEIGHT, _READING_WEIGHT = 2.0, 6.0
 _RARE, _RARE_WEIGHT = 100, 10.0
 """A word with fewer recordings in its folder ("stop", "off") is used more often."""
 _CUTS = 4
-"""Every so many recordings of "go" and "yes" also give a back-channel: an "oh" without its g is hard to tell from go."""
+"""Every so many recordings of "go" also give a back-channel: an "oh" without its g is hard to tell from go."""
 
 
 def recordings(data: Path, counts: Counts, rng: Generator) -> Iterator[Clip]:

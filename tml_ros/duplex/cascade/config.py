@@ -74,7 +74,7 @@ class CascadeConfig:
         maximum=3000,
     )
     overlap_vad: float = param(
-        0.3,
+        0.25,
         "Speech probability from which a sound over the robot's speech is looked at; lower than vad_on, for echo "
         "cancellation softens a person and the next look decides",
         minimum=0.05,
@@ -94,9 +94,11 @@ class CascadeConfig:
         minimum=0.0,
         maximum=1.0,
     )
-    overlap_later: float = param(0.5, "Probability from which a longer sound stops the robot", minimum=0.0, maximum=1.0)
+    overlap_later: float = param(
+        0.45, "Probability from which a longer sound stops the robot", minimum=0.0, maximum=1.0
+    )
     overlap_hush: float = param(
-        0.2,
+        0.15,
         "Probability from which the robot at least stops in the middle of the word until it is surer; it goes on there "
         "when nobody wants the floor",
         minimum=0.0,
@@ -110,7 +112,7 @@ class CascadeConfig:
         maximum=2000,
     )
     overlap_command: float = param(
-        0.2,
+        0.15,
         "Probability from which a command or question that was understood stops the robot; low, for words speak for it",
         minimum=0.0,
         maximum=1.0,
@@ -190,7 +192,7 @@ class CascadeConfig:
         maximum=1.0,
     )
     echo_settle_ms: int = param(
-        1200,
+        2500,
         "Speech of the robot's in a session, with audio/reference, until echo cancellation knows the room; till then "
         "nobody is heard over it",
         unit="ms",
