@@ -4,7 +4,7 @@ from tml_ros.bags.info import BagInfo, BagTopic, TopicQos
 from tml_ros.bags.reader import BagMessage, BagReader
 from tml_ros.bags.trees import message_to_tree, tree_to_message
 from tml_ros.bags.types import typestore
-from tml_ros.bags.writer import BagWriter
+from tml_ros.bags.writer import BagWriter, whole_bag
 
 __all__ = [
     "BagInfo",
@@ -16,4 +16,5 @@ __all__ = [
     "message_to_tree",
     "tree_to_message",
     "typestore",
+    "whole_bag",
 ]

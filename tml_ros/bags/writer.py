@@ -6,10 +6,11 @@ trees and types, not what they mean; times are those of the caller.
 Source: rosbags.rosbag2.Writer (metadata.yaml version 9, which ROS 2 Jazzy and later write).
 """
 
+import shutil
 import sqlite3
 import struct
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -32,7 +33,7 @@ from tml_ros.bags.trees import tree_to_message
 from tml_ros.bags.types import check_type, typestore
 from tml_ros.errors import BagError, nearest_name
 
-__all__ = ["BagWriter"]
+__all__ = ["BagWriter", "whole_bag"]
 
 _STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 _LATEST_NS = 2**63 - 1
@@ -167,3 +168,19 @@ class BagWriter:
                 f"topic {topic} has the type {connection.msgtype} in {self._path}, got {type_name}; use another topic"
             )
         return connection
+
+
+@contextmanager
+def whole_bag(path: Path, storage: Literal["mcap", "sqlite3"] = "mcap") -> Iterator[BagWriter]:
+    """Write a new bag, of which nothing is left when the block fails.
+
+    Raises:
+        BagError: the folder exists already, or cannot be written.
+    """
+    writer = BagWriter(path, storage)
+    try:
+        with writer:
+            yield writer
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)  # the writer refuses a folder that exists, so this one is ours
+        raise

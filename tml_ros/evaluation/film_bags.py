@@ -5,14 +5,13 @@ labels stay with the films. It is played by ``replay`` with a model that says no
 labelled.
 """
 
-import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tml_ros.bags import BagWriter
+from tml_ros.bags import whole_bag
 from tml_ros.errors import InputError
 from tml_ros.records import AlertState
 from tml_ros.replay import ReplayOptions, replay
@@ -37,18 +36,14 @@ def make_film_bag(film: Film, out: Path, fps: float) -> Path:
         BagError: the folder exists already, or cannot be written.
         InputError: the film has no pictures.
     """
-    writer, has_pictures = BagWriter(out), False
-    try:
-        with writer:
-            for time_s, rgb in film.frames(fps):
-                stamp_ns = _START_NS + round(time_s * 1e9)
-                writer.write(TOPIC, INPUT_TYPES["image/compressed"], _message(stamp_ns, rgb), stamp_ns)
-                has_pictures = True
+    has_pictures = False
+    with whole_bag(out) as writer:
+        for time_s, rgb in film.frames(fps):
+            stamp_ns = _START_NS + round(time_s * 1e9)
+            writer.write(TOPIC, INPUT_TYPES["image/compressed"], _message(stamp_ns, rgb), stamp_ns)
+            has_pictures = True
         if not has_pictures:
             raise InputError(f"film {film.path} has no pictures; expected what FFmpeg reads, such as MP4, AVI or GIF")
-    except BaseException:
-        shutil.rmtree(out, ignore_errors=True)  # the writer refuses a folder that exists, so this one is ours
-        raise
     return out
 
 

@@ -9,7 +9,6 @@ Source: tml_interfaces/msg/AudioChunk.msg, sensor_msgs/msg/Image and CompressedI
 
 import heapq
 import logging
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tml_ros.bags import BagWriter
+from tml_ros.bags import whole_bag
 from tml_ros.media import encode
 from tml_ros.replay.scene import Scene
 from tml_ros.replay.scene_audio import AudioMix
@@ -91,17 +90,12 @@ def make_bag(
     tracks = _tracks(scene)
     counts: Counter[str] = Counter()
     total = message_count(scene)
-    writer = BagWriter(out, storage)
-    try:
-        with writer:
-            for done, message in enumerate(_merge(scene, tracks), start=1):
-                writer.write(message.topic, message.type_name, message.tree, message.log_ns)
-                counts[message.topic] += 1
-                if progress is not None:
-                    progress(done, total)
-    except BaseException:
-        shutil.rmtree(out, ignore_errors=True)  # the writer refuses a folder that exists, so this one is ours
-        raise
+    with whole_bag(out, storage) as writer:
+        for done, message in enumerate(_merge(scene, tracks), start=1):
+            writer.write(message.topic, message.type_name, message.tree, message.log_ns)
+            counts[message.topic] += 1
+            if progress is not None:
+                progress(done, total)
     return _summary(scene, tracks, out, storage, counts)
 
 

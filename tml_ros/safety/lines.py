@@ -105,7 +105,7 @@ class Ear:
         rows = [self._frame(one, keep) for one in power]
         if rows:
             excess, hz, level, wide_hz, wide_level = (np.stack(parts) for parts in zip(*rows, strict=True))
-            self.excess = np.concatenate([self.excess, excess])[-MEMORY:]
+            self.excess = _appended(self.excess, excess)
             self.hz, self.level_db = _appended(self.hz, hz), _appended(self.level_db, level)
             self.wide_hz = _appended(self.wide_hz, wide_hz)
             self.wide_level_db = _appended(self.wide_level_db, wide_level)
