@@ -35,14 +35,14 @@ def talk(server, graph, audio, amount, request):
     told.is_whole = number >= WHOLE
     told.bids = clips.bids(number, speech if speech.is_dir() else None, SEED)
     sounds = trials.plan(told.bids, clips.others(int(amount("OTHERS", 2 * number)), SEED), SEED)
-    command = clips.spoken("go forward ten meters")
+    voices = (0, 2, 4) if told.is_whole else (0,)
     told.robot = robot = robot_module.Robot(graph, server, audio("room").Room)
     began = time.time()
     with contextlib.ExitStack() as stack:
         stack.callback(lambda: print(robot.log_texts()))
         stack.callback(robot.room.kill)
         told.alone = _alone(robot, 60.0 * amount("MINUTES", 0.4))
-        told.command = _command(robot, command)
+        told.commands = [_command(robot, clips.spoken("go forward ten meters", voice)) for voice in voices]
         told.events = trials.run(robot, sounds, lambda clip: any(clip is bid for bid in told.bids), SEED)
         while time.time() - began < 3600.0 * amount("HOURS", 0.0):
             robot.talk()
@@ -92,7 +92,9 @@ def _command(robot, command) -> tuple[float, float]:
     robot.graph.spin(1.0)
     _, began = robot.say(command)
     with contextlib.suppress(AssertionError):
-        robot.graph.wait(lambda: bool(robot.received["action_intent"]), "the proposal", timeout_s=6.0)
+        robot.graph.wait(
+            lambda: bool(robot.received["action_intent"].between(began, time.time())), "the proposal", timeout_s=6.0
+        )
     robot.graph.spin(1.0)
     return began, time.time()
 
@@ -129,14 +131,17 @@ def test_robot_neither_answers_nor_interrupts_itself_when_nobody_else_talks(talk
 
 
 def test_person_is_heard_when_he_speaks_over_the_robot(talk):
-    begin_s, end_s = talk.command
-    intents = [m.intent for m in talk.robot.received["action_intent"].between(begin_s, end_s)]
-    words = [m.text for m in talk.robot.received["transcript"].between(begin_s, end_s) if m.speaker == "user"]
-    commands = [m.command for m in talk.robot.received["speech/control"].between(begin_s, end_s)]
-    print(f"over it: 'go forward ten meters' was heard as {words[-1:]}, intents {intents}")
-    assert SpeechControl.FLUSH in commands
-    assert words and len(intents) <= 1
-    assert intents or not talk.is_whole
+    proposed = 0
+    for begin_s, end_s in talk.commands:
+        intents = [m.intent for m in talk.robot.received["action_intent"].between(begin_s, end_s)]
+        words = [m.text for m in talk.robot.received["transcript"].between(begin_s, end_s) if m.speaker == "user"]
+        commands = [m.command for m in talk.robot.received["speech/control"].between(begin_s, end_s)]
+        print(f"over it: 'go forward ten meters' was heard as {words[-1:]}, intents {intents}")
+        assert SpeechControl.FLUSH in commands
+        assert words and len(intents) <= 1
+        proposed += intents == ["__intent_move_by__"]
+    # Half of such commands are understood over a robot (docs/lab_notes.md), in these voices nearly all.
+    assert proposed >= 2 or not talk.is_whole
 
 
 # ------------------------------------------------------------------------------------------------------- interruptions
@@ -265,5 +270,6 @@ def test_nothing_grows_older_when_time_goes_by(talk):
             f"{early * 1e3:.1f} to {late * 1e3:.1f} ms over {seconds[-1]:.0f} s, slope {rate * 1e6:.1f} +- "
             f"{error * 1e6:.1f} ppm"
         )
-        # in half an hour a clock that is off by 6 ppm makes more than 10 ms; the first seconds settle within 20
-        assert abs(late - early) <= (0.01 if talk.is_whole else 0.02)
+        # In half an hour a clock that is off by 6 ppm makes more than 10 ms; the first seconds settle within 20. A
+        # server that hands over what it has sooner from some moment on (a fragment of 25 ms) makes nothing older.
+        assert -0.03 <= late - early <= (0.01 if talk.is_whole else 0.02)

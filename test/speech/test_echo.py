@@ -177,6 +177,47 @@ def test_robot_does_not_hear_itself_when_its_windows_follow_a_clock_that_wanders
     assert np.sum(near[20 * RATE // BLOCK_SAMPLES :] > 0.3) <= 4
 
 
+def blocks_db(sound: np.ndarray) -> np.ndarray:
+    return np.array([db(block) for block in sound[: len(sound) // 960 * 960].reshape(-1, 960)])
+
+
+def cancel_without_gate(heard: np.ndarray, played: np.ndarray) -> np.ndarray:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(echo, "_SHUT", 1.0)
+        return cancel(heard, played)[0]
+
+
+def test_rest_of_the_echo_is_pressed_down_when_it_comes_a_little_later_after_a_pause(robot):
+    long = np.tile(robot, 3)
+    long[np.arange(len(long)) // RATE % 3 == 2] = 0.0
+    heard = echo_of(long)
+    heard[20 * RATE :] = np.roll(heard, 3)[20 * RATE :]
+    after = slice(21 * RATE, 22 * RATE)
+    rest = cancel_without_gate(heard, long)
+    assert blocks_db(rest[after]).max() > -56.0
+    left, _ = cancel(heard, long)
+    assert blocks_db(left[after]).max() < blocks_db(rest[after]).max() - 12.0
+
+
+@pytest.mark.parametrize("level_db", [-10.0, 0.0])
+def test_person_is_as_loud_as_without_the_gate_when_he_is_softer_than_the_echo(robot, person, level_db):
+    long = np.tile(robot, 2)
+    heard = echo_of(long)
+    spoken = slice(12 * RATE, 12 * RATE + len(person))
+    heard[spoken] += at_level(person, db(heard) + level_db)
+    with_gate, without = cancel(heard, long)[0][spoken], cancel_without_gate(heard, long)[spoken]
+    assert db(with_gate) > db(without) - 0.5
+    assert np.corrcoef(with_gate, without)[0, 1] > 0.98
+
+
+def test_gate_is_open_when_a_person_is_softer_than_a_hum_and_nothing_is_played(person):
+    sound = np.zeros(10 * RATE, np.float32)
+    sound[6 * RATE : 6 * RATE + len(person)] = at_level(person, -45.0)
+    hum = 0.1 * np.sin(2 * np.pi * 50 * np.arange(len(sound)) / RATE).astype(np.float32)
+    silent = np.zeros_like(sound)
+    np.testing.assert_array_equal(cancel(sound + hum, silent)[0], cancel_without_gate(sound + hum, silent))
+
+
 def test_person_is_kept_when_the_loudspeaker_skipped_a_second_before(robot, person):
     long, at = np.tile(robot, 3), 15 * RATE + 5_000
     heard = echo_of(skipping(long, at, 77))
@@ -205,6 +246,15 @@ def test_sound_is_untouched_when_nothing_is_known_of_what_is_played(person):
     off = EchoCanceller(EchoConfig(canceller="off"))
     assert np.array_equal(off.process(person[:WINDOW], person[:WINDOW]), person[:WINDOW])
     assert (canceller.meter.erle_db, canceller.meter.delay_sec) == (0.0, 0.0)
+
+
+def test_robot_does_not_hear_itself_when_its_reference_is_late_and_hears_again_when_it_stays_away(robot):
+    heard, canceller = echo_of(robot), EchoCanceller(EchoConfig())
+    for start in range(0, 8 * RATE, WINDOW):
+        canceller.process(heard[start : start + WINDOW], robot[start : start + WINDOW])
+    without = [canceller.process(heard[s : s + WINDOW], None) for s in range(8 * RATE, 9 * RATE, WINDOW)]
+    assert [bool(window.any()) for window in without] == [False, False, False, True, True]
+    np.testing.assert_array_equal(without[4], heard[9 * RATE - WINDOW : 9 * RATE])
 
 
 def test_person_is_hardly_changed_when_the_loudspeaker_is_silent(person):

@@ -30,9 +30,16 @@ _FRAME_BYTES = 2 * _FRAME_SAMPLES
 _LEAST_DELAY = SAMPLE_RATE_HZ * 5 // 1000  # an echo within 2 ms of its reference is not taken out
 _SAFE_DELAY = SAMPLE_RATE_HZ * 15 // 1000
 _WORKING_ERLE_DB = 10.0
+_LATE_WINDOWS = 3  # after that the loudspeaker is taken to be closed
 _AEC3_DELAY = 182  # samples by which its output is late, by cross-correlation
 _BEFORE = 3  # blocks of 20 ms in front of where a person is sure: his onset is softer
-_FADE = 0.8  # of the share that goes past AEC3, from one block to the next after the person
+_FADE = 0.8  # of what is done for a person, from one block to the next after him
+_SHORT = 0.7  # smoothing of power over about 60 ms, as the filter's
+_CLOSING = 0.6  # of the gate, from one block to the next: gaps between syllables are short
+_SOFTER_DB = 4.0  # over which the gate opens
+_NOISE = 4.0  # times the noise of the room is a sound
+_RISE = 1.01  # of that noise from one block to the next, when it grows
+_SHUT = 0.1  # 20 dB
 _log = logging.getLogger(__name__)
 
 
@@ -52,6 +59,15 @@ class EchoConfig:
         unit="ms",
         minimum=0,
         maximum=200,
+    )
+    gate_db: float = param(
+        16.0,
+        "What is left while the robot speaks counts as the rest of its echo, and is pressed down, where it is softer "
+        "than the echo by more than this. In a room all rests were 17.6 dB softer or more, a person who spoke as "
+        "loud as the robot 2; smaller presses down soft people, larger lets the robot hear itself",
+        unit="dB",
+        minimum=0.0,
+        maximum=100.0,
     )
     noise_suppression: bool = param(False, "Also reduce steady noise; recognisers are trained on sound that was not")
     gain_control: bool = param(False, "Also bring speech to an even level; raises noise and echo along with it")
@@ -79,7 +95,12 @@ class EchoCanceller:
         self._filter = EchoFilter()
         self._module: _Webrtc | None = None
         self._late = np.zeros(_AEC3_DELAY, np.float32)
-        self._share = 0.0
+        self._unknown = 0  # windows in a row without a reference
+        self._past = _Fader()
+        self._open = _Fader(fade=_CLOSING)
+        self._idle = _Fader(1.0, before=0, fade=0.0)
+        self._left_power = 0.0
+        self._least_power = 1.0
         self._held = np.zeros(config.lead_ms * SAMPLE_RATE_HZ // 1000, np.float32)
         if config.canceller == "webrtc" and not _is_installed():
             raise MissingDependencyError(_missing("it is not installed"))
@@ -90,20 +111,26 @@ class EchoCanceller:
         Args:
             audio: [N] float32 at 16 kHz, N a multiple of 320, zero where nothing was received.
             reference: what was played, [N] in step with audio, or None when nothing is known of it: the sound then
-                goes through untouched.
+                goes through untouched, but for the first windows after an echo was taken away, which are silent.
 
         Raises:
             MissingDependencyError: the livekit wheel cannot be loaded.
         """
+        self._unknown = self._unknown + 1 if reference is None else 0
         if self._config.canceller == "off" or (reference is None and not self._config.changes_all_sound):
             self._held[:] = 0.0  # what waits is old by the time the reference is back
-            return audio
+            return np.zeros_like(audio) if self._is_reference_late else audio
         played = np.zeros_like(audio) if reference is None else reference
         cleaned = self._cancel(self._hold_back(audio), played)
         if reference is not None:
             self.meter.add(audio, reference, cleaned)
             self._keep_ahead()
         return cleaned
+
+    @property
+    def _is_reference_late(self) -> bool:
+        """Whether echo that it took away till now may be in this window, and nothing is known of it."""
+        return 0 < self._unknown <= _LATE_WINDOWS and self._filter.erle_db >= _WORKING_ERLE_DB
 
     def _keep_ahead(self) -> None:
         """Hold the microphone back further where its echo comes too soon after the reference, or even before it.
@@ -129,19 +156,41 @@ class EchoCanceller:
         late = np.concatenate([self._late, linear])
         late, self._late = late[: len(audio)], late[len(audio) :]
         suppressed = self._module.run(linear, played)
-        share = self._shares(len(audio))
+        cleaned = suppressed + self._past.follow(self._filter.near) * (late - suppressed)
         heard = np.repeat(~self._filter.lost, BLOCK_SAMPLES)
-        return np.asarray((suppressed + share * (late - suppressed)) * heard, np.float32)
+        return np.asarray(cleaned * self._gate(cleaned) * heard, np.float32)
 
-    def _shares(self, count: int) -> NDArray[np.float32]:
-        """Return how much goes past AEC3, [count]: from just before somebody else sounds until shortly after."""
-        wanted = self._filter.near
+    def _gate(self, cleaned: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return by how much to press down what was cleaned, [N]: what is much softer than the echo is its rest."""
+        wanted, echo_powers = [], self._filter.echo_power
+        powers = np.mean(cleaned.reshape(-1, BLOCK_SAMPLES).astype(np.float64) ** 2, axis=1)
+        for power, echo_power in zip(powers, echo_powers, strict=True):
+            self._left_power = _SHORT * self._left_power + (1 - _SHORT) * float(power)
+            self._least_power = min(self._left_power, _RISE * self._least_power)
+            softer_db = 10.0 * float(np.log10((echo_power + 1e-12) / (self._left_power + 1e-12)))
+            is_sound = echo_power > 0.0 and self._left_power > _NOISE * self._least_power
+            wanted.append((self._config.gate_db - softer_db) / _SOFTER_DB if is_sound else 0.0)
+        is_open = self._open.follow(np.clip(wanted, 0.0, 1.0))
+        return _SHUT + (1 - _SHUT) * np.maximum(is_open, self._idle.follow(echo_powers == 0.0))
+
+
+class _Fader:
+    """A share that follows what is wanted block by block: up at once and ahead of time, down slowly."""
+
+    def __init__(self, share: float = 0.0, before: int = _BEFORE, fade: float = _FADE) -> None:
+        self._share = share
+        self._before = before
+        self._fade = fade
+
+    def follow(self, wanted: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the share of each sample, [N], up so many blocks ahead of where it is wanted; wanted: [N // 320]."""
         shares = [self._share]
         for block in range(len(wanted)):
-            shares.append(max(float(wanted[block : block + _BEFORE + 1].max()), _FADE * shares[-1]))
+            ahead = float(wanted[block : block + self._before + 1].max())
+            shares.append(max(ahead, self._fade * shares[-1]))
         self._share = shares[-1]
         edges = np.arange(len(shares)) * BLOCK_SAMPLES
-        return np.asarray(np.interp(np.arange(count), edges, shares), np.float32)
+        return np.asarray(np.interp(np.arange(len(wanted) * BLOCK_SAMPLES), edges, shares), np.float32)
 
 
 class _Webrtc:

@@ -55,7 +55,7 @@ _KEPT_ENERGY = 0.98  # of a response that is moved; the rest would fall off its 
 
 _HISTORY = _PARTITIONS * BLOCK_SAMPLES + MICRO_TURN_SAMPLES + _SLIPS
 _LEARNT = ("_room", "_variance", "_noise", "_erle_db", "_echo_blocks", "_lost_blocks")
-_REPORTED = ("_near", "_lost", "_history", "_trusted")
+_REPORTED = ("_near", "_echoes", "_lost", "_history", "_trusted")
 
 _Sound = NDArray[np.float64]
 _Spectrum = NDArray[np.complex128]
@@ -78,6 +78,7 @@ class EchoFilter:
         self._echo_blocks = 0
         self._erle_db = 0.0
         self._near: list[float] = []
+        self._echoes: list[float] = []
         self._lost: list[bool] = []
         self._lost_blocks = 0
         self._missing = 0  # windows in a row
@@ -99,6 +100,14 @@ class EchoFilter:
         """How surely somebody else sounds in each block of 20 ms of the last call, 0 to 1, [N // 320]."""
         return np.array(self._near, np.float32)
 
+    @property
+    def echo_power(self) -> NDArray[np.float64]:
+        """Mean square over some 60 ms of the echo that it took away, by block of the last call, [N // 320].
+
+        0 where there is none, and as long as the filter does not know the room.
+        """
+        return np.array(self._echoes)
+
     def process(self, heard: NDArray[np.float32], played: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what is left. heard, played: [N] float32, N a multiple of 320."""
         self._history = np.concatenate([self._history[len(played) :], played])[-_HISTORY:]
@@ -112,7 +121,7 @@ class EchoFilter:
         return left
 
     def _run(self, heard: NDArray[np.float32], played: NDArray[np.float32]) -> NDArray[np.float32]:
-        self._near, self._lost = [], []
+        self._near, self._echoes, self._lost = [], [], []
         blocks = (
             self._block(heard[start : start + BLOCK_SAMPLES].astype(np.float64), played[start : start + BLOCK_SAMPLES])
             for start in range(0, len(heard), BLOCK_SAMPLES)
@@ -169,6 +178,7 @@ class EchoFilter:
         self._spectra[0] = np.fft.rfft(self._played)
         if not self._spectra.any():
             self._near.append(0.0)
+            self._echoes.append(0.0)
             self._lost.append(False)
             return heard  # nothing was played: nothing to take away, nothing to learn
         echo = np.fft.irfft(np.sum(self._room * self._spectra, axis=0), 2 * BLOCK_SAMPLES)[BLOCK_SAMPLES:]
@@ -176,6 +186,7 @@ class EchoFilter:
         self._learn(left)
         helps = self._helps(heard, left)
         self._near.append(self._judge(echo) if helps else 0.0)
+        self._echoes.append(self._echo_power if helps and self._knows_the_room else 0.0)
         self._lost.append(self._has_lost_its_way(is_audible=float(np.mean(echo**2)) > _AUDIBLE))
         return left if helps else heard
 

@@ -93,7 +93,7 @@ def test_sound_is_forgotten_when_it_is_over():
 
 
 def test_robot_hushes_for_a_while_when_the_classifier_is_not_sure():
-    settings = {"overlap_hush": 0.3, "overlap_hush_ms": 400, "barge_in_ms": 3000}
+    settings = {"overlap_later": 0.45, "overlap_hush": 0.3, "overlap_hush_ms": 400, "barge_in_ms": 3000}
     room = Room([(400, 2000)], probability=lambda audio: 0.35, **settings)
     assert room.run(6)[2:] == [Bid.LIKELY, Bid.LIKELY, Bid.OPEN, Bid.OPEN]
     room.sounds.append((3000, 4000))
@@ -101,7 +101,8 @@ def test_robot_hushes_for_a_while_when_the_classifier_is_not_sure():
 
 
 def test_robot_does_not_hush_when_the_classifier_hears_no_bid():
-    room = Room([(400, 2000)], probability=lambda audio: 0.39, overlap_hush=0.4, barge_in_ms=3000)
+    settings = {"overlap_later": 0.45, "overlap_hush": 0.4, "barge_in_ms": 3000}
+    room = Room([(400, 2000)], probability=lambda audio: 0.39, **settings)
     assert set(room.run(10)) == {Bid.NONE, Bid.OPEN}
 
 
@@ -110,6 +111,12 @@ def test_short_word_stops_the_robot_when_only_the_whole_of_it_tells():
     bids = room.run(7)
     assert bids[:4] == [Bid.NONE, Bid.NONE, Bid.OPEN, Bid.FLOOR]
     assert bids[4:] == [Bid.NONE] * 3
+
+
+@pytest.mark.parametrize(("wanted", "stops"), [(0.2, True), (0.3, False)])
+def test_sound_that_is_over_stops_the_robot_from_a_probability_of_its_own(wanted, stops):
+    room = Room([(400, 560)], probability=lambda audio: 0.25, overlap_over=wanted)
+    assert (Bid.FLOOR in room.run(7)) is stops
 
 
 def test_sounds_are_not_added_up_when_there_is_silence_between():

@@ -105,14 +105,14 @@ class OverlapJudge:
         return Bid.LIKELY
 
     def was_false(self, wanted: float | None = None) -> bool:
-        """Tell, once the sound is over, whether the whole of it was no bid after all; wanted: overlap_later if None.
+        """Tell, once the sound is over, whether the whole of it was no bid after all; wanted: overlap_over if None.
 
         What sounded surely like one for a moment was one.
         """
         event = self._past if self._onset is None else self._event()
         if event is None or self._surest >= _SURE:
             return event is None
-        return self._probability(event) < (self._config.overlap_later if wanted is None else wanted)
+        return self._probability(event) < (self._config.overlap_over if wanted is None else wanted)
 
     def is_unlikely(self) -> bool:
         """Tell, once a sound over the robot's speech is over, that nobody made it: most likely its own voice."""
