@@ -99,8 +99,8 @@ class CascadeConfig:
     )
     overlap_over: float = param(
         0.2,
-        "Probability from which a sound that is over stops the robot: whole, a short word gets 0.13 and more, and what is "
-        "no bid hardly ever 0.1",
+        "Probability from which a sound that is over stops the robot: whole, a short word gets 0.13 and more, and what "
+        "is no bid hardly ever 0.1",
         minimum=0.0,
         maximum=1.0,
     )
