@@ -220,6 +220,46 @@ def test_spill_is_seen_when_a_lamp_is_switched_on_beside_it():
     assert first(watch(SurfaceWatcher(SurfaceConfig(), NOWHERE), pictures), "spill") in range(20, 40)
 
 
+def test_spill_is_seen_when_a_flame_burns_in_its_middle():
+    def burning(n: int) -> np.ndarray:
+        drawn = flame(room(), 100 + n)
+        radius = 6 + 0.5 * n
+        lying = room()
+        cv2.ellipse(lying, (60, 82), (round(1.6 * radius), round(0.6 * radius)), 0, 0, 360, (170, 240, 160), -1)
+        is_flame = (drawn != room()).any(axis=2, keepdims=True)
+        return np.where(is_flame, drawn, lying)
+
+    pictures = [noisy(room(), n) for n in range(15)] + [noisy(burning(n), n) for n in range(40)]
+    assert first(watch(SurfaceWatcher(SurfaceConfig(), NOWHERE), pictures), "spill") in range(18, 35)
+
+
+def test_spill_is_seen_when_it_spreads_while_the_camera_is_blind():
+    pictures = [noisy(room(), n) for n in range(15)] + [noisy(puddle(5 + 0.5 * n), n) for n in range(4)]
+    pictures += [noisy(np.zeros_like(room()), n) for n in range(20)] + [noisy(puddle(20), n) for n in range(20)]
+    assert first(watch(SurfaceWatcher(SurfaceConfig(), NOWHERE), pictures), "spill") in range(39, 50)
+
+
+def test_no_spill_is_seen_when_a_thing_grows_on_one_side_while_the_camera_is_blind():
+    def box(right: int) -> np.ndarray:
+        drawn = room()
+        cv2.rectangle(drawn, (60, 90), (right, 104), (40, 90, 190), -1)
+        return drawn
+
+    pictures = [noisy(room(), n) for n in range(15)] + [noisy(box(75), n) for n in range(4)]
+    pictures += [noisy(np.zeros_like(room()), n) for n in range(20)] + [noisy(box(110), n) for n in range(40)]
+    assert first(watch(SurfaceWatcher(SurfaceConfig(), NOWHERE), pictures), "spill") is None
+
+
+def test_spill_is_seen_when_it_is_so_large_that_its_middle_seems_lit():
+    def flooded(radius: float) -> np.ndarray:
+        drawn = room()
+        cv2.ellipse(drawn, (80, 70), (round(1.3 * radius), round(0.9 * radius)), 0, 0, 360, (150, 210, 235), -1)
+        return drawn
+
+    pictures = [noisy(room(), n) for n in range(15)] + [noisy(flooded(26 + 1.5 * n), n) for n in range(14)]
+    assert first(watch(SurfaceWatcher(SurfaceConfig(), NOWHERE), pictures), "spill") in range(15, 29)
+
+
 def test_no_spill_is_seen_when_somebody_comes_nearer():
     def nearer(n: int) -> np.ndarray:
         drawn, tall = room(), 30 + 2 * n
