@@ -10,6 +10,7 @@ hidden, or has spread before it could be seen.
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise, repeat
 from typing import Any, ClassVar
 
 import cv2
@@ -29,6 +30,7 @@ __all__ = ["SurfaceConfig", "SurfaceWatcher"]
 
 _FEW = 8  # pixels
 _LEAST = 20
+_LOST_EVER = 2.0  # times what may be lost in the time that shows the growth, in any other
 _MARGIN = 4  # pixels around a piece that tell what has become of it
 _SIDES = 3  # that it must be seen to grow on; the fourth may be out of the picture
 _SAME = 0.3
@@ -224,7 +226,11 @@ class SurfaceWatcher:
         if not self._lies(shape):
             return False
         reach = max(1, round(self._config.rim * now.new.shape[1]))
-        return any(self._spreads(shape, _growth(shape, now, kind, span.before, reach), span) for span in past)
+        growths = [_growth(shape, now, kind, span.before, reach) for span in past]
+        most = _LOST_EVER * self._config.lost
+        keeps_all = all(growth.lost <= most * shape.area for growth in growths)
+        keeps_all &= all(older.before <= (1.0 + most) * newer.before for newer, older in pairwise(growths))
+        return keeps_all and any(map(self._spreads, repeat(shape), growths, past))
 
     def _before(self, stamp_ns: int, looks: tuple[_Look, ...]) -> list[_Span]:
         """Keep the looks, and return how it was a while ago, and longer ago, as far as that is known."""
