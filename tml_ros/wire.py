@@ -47,6 +47,7 @@ __all__ = [
     "Published",
     "audio_chunk",
     "compressed_image",
+    "header_tree",
     "image",
     "playback_report",
     "published",
@@ -301,7 +302,8 @@ def to_tree(record: Published) -> tuple[str, str, Tree]:
     return topic, OUTPUT_TYPES[topic], _WRITERS[topic](record)
 
 
-def _header(stamp_ns: int, frame_id: str = "") -> Tree:
+def header_tree(stamp_ns: int, frame_id: str = "") -> Tree:
+    """Return the field tree of a std_msgs/Header."""
     return {"stamp": _time(stamp_ns), "frame_id": frame_id}
 
 
@@ -311,7 +313,7 @@ def _time(ns: int) -> Tree:
 
 def _speech(r: SpeechPiece) -> Tree:
     audio = {
-        "header": _header(r.stamp_ns),
+        "header": header_tree(r.stamp_ns),
         "stream_id": f"{r.session_id}/{r.utterance_id}",
         "first_sample": r.first_sample,
         "sample_rate": SAMPLE_RATE_HZ,
@@ -320,7 +322,7 @@ def _speech(r: SpeechPiece) -> Tree:
         "data": _pcm(r.audio),
     }
     return {
-        "header": _header(r.stamp_ns),
+        "header": header_tree(r.stamp_ns),
         "session_id": r.session_id,
         "window_seq": r.window_seq,
         "utterance_id": r.utterance_id,
@@ -337,12 +339,12 @@ def _speech(r: SpeechPiece) -> Tree:
 
 
 def _control(r: SpeechControl) -> Tree:
-    return {"header": _header(r.stamp_ns), "utterance_id": r.utterance_id, "command": int(r.command)}
+    return {"header": header_tree(r.stamp_ns), "utterance_id": r.utterance_id, "command": int(r.command)}
 
 
 def _intent(r: IntentProposal) -> Tree:
     return {
-        "header": _header(r.stamp_ns),
+        "header": header_tree(r.stamp_ns),
         "intent_id": r.intent_id,
         "session_id": r.session_id,
         "window_seq": r.window_seq,
@@ -359,7 +361,7 @@ def _intent(r: IntentProposal) -> Tree:
 
 def _transcript(r: TranscriptEvent) -> Tree:
     return {
-        "header": _header(r.end_ns),
+        "header": header_tree(r.end_ns),
         "speaker": r.speaker,
         "text": r.text,
         "final": r.final,
@@ -371,7 +373,7 @@ def _transcript(r: TranscriptEvent) -> Tree:
 
 def _alert(r: SafetyAlert) -> Tree:
     return {
-        "header": _header(r.stamp_ns),
+        "header": header_tree(r.stamp_ns),
         "alert_id": r.alert_id,
         "state": int(r.state),
         "severity": r.severity,
@@ -382,7 +384,7 @@ def _alert(r: SafetyAlert) -> Tree:
         "observed_start": _time(r.observed_start_ns),
         "observed_end": _time(r.observed_end_ns),
         "regions": [_region(one) for one in r.regions],
-        "evidence": [{"header": _header(r.stamp_ns), "format": "jpeg", "data": r.evidence}] if r.evidence else [],
+        "evidence": [{"header": header_tree(r.stamp_ns), "format": "jpeg", "data": r.evidence}] if r.evidence else [],
         "recommended_action": r.recommended_action,
     }
 
@@ -393,7 +395,7 @@ def _region(r: Region) -> Tree:
 
 def _delegation(r: DelegationEvent) -> Tree:
     return {
-        "header": _header(r.stamp_ns),
+        "header": header_tree(r.stamp_ns),
         "session_id": r.session_id,
         "window_seq": r.window_seq,
         "delegation_id": r.delegation_id,
@@ -408,7 +410,7 @@ def _delegation(r: DelegationEvent) -> Tree:
 
 def _state(r: SessionState) -> Tree:
     return {
-        "header": _header(r.stamp_ns),
+        "header": header_tree(r.stamp_ns),
         "session_id": r.session_id,
         "agent_state": int(r.agent_state),
         "user_state": int(r.user_state),
@@ -425,7 +427,7 @@ def _state(r: SessionState) -> Tree:
 
 def _metrics(r: TurnMetrics) -> Tree:
     return {
-        "header": _header(r.stamp_ns),
+        "header": header_tree(r.stamp_ns),
         "session_id": r.session_id,
         "window_seq": r.window_seq,
         "window_sec": r.window_sec,

@@ -83,6 +83,32 @@ def test_darkness_is_not_a_covered_lens_when_the_light_goes_out(share):
     assert first(values, "covered") is None
 
 
+def plain_bench() -> np.ndarray:
+    """A bench from above with next to nothing on it but two things in the corners."""
+    picture = np.full((120, 160, 3), 110, np.uint8)
+    cv2.rectangle(picture, (0, 0), (5, 7), (220, 180, 190), -1)
+    cv2.rectangle(picture, (152, 0), (159, 5), (220, 180, 190), -1)
+    return picture
+
+
+def test_lens_is_not_covered_when_a_bench_is_plain():
+    pictures = [noisy(plain_bench(), n) for n in range(15)]
+    assert first(watch(CameraHealth(CameraHealthConfig(), NOWHERE), pictures), "covered") is None
+
+
+def test_cover_is_seen_when_a_bench_is_plain():
+    pictures = [noisy(plain_bench(), n) for n in range(15)]
+    pictures += [noisy(np.full((120, 160, 3), (70, 45, 40), np.uint8), n) for n in range(5)]
+    assert first(watch(CameraHealth(CameraHealthConfig(), NOWHERE), pictures), "covered") == 15
+
+
+def test_lens_is_not_covered_when_the_light_of_a_room_with_faint_edges_falls_for_long():
+    faint = cv2.GaussianBlur(room(), (0, 0), 6)
+    pictures = [noisy(faint, n) for n in range(15)]
+    pictures += [noisy((faint * 0.4).astype(np.uint8), n) for n in range(60)]
+    assert first(watch(CameraHealth(CameraHealthConfig(), NOWHERE), pictures), "covered") is None
+
+
 def test_missing_pictures_are_told_when_none_come():
     watcher = CameraHealth(CameraHealthConfig(), NOWHERE)
     assert listen(watcher, hiss(3.0))[-1]["missing_s"] == pytest.approx(3.0)
@@ -218,6 +244,54 @@ def test_spill_is_seen_when_a_lamp_is_switched_on_beside_it():
         cv2.ellipse(picture, (80, 95), (round(radius), round(0.6 * radius)), 0, 0, 360, (40, 90, 190), -1)
     pictures = [noisy(room(), n) for n in range(15)] + [noisy(picture, n) for n, picture in enumerate(lit)]
     assert first(watch(SurfaceWatcher(SurfaceConfig(), NOWHERE), pictures), "spill") in range(20, 40)
+
+
+def test_spill_is_seen_when_a_flame_burns_in_its_middle():
+    def burning(n: int) -> np.ndarray:
+        drawn = flame(room(), 100 + n)
+        radius = 6 + 0.5 * n
+        lying = room()
+        cv2.ellipse(lying, (60, 82), (round(1.6 * radius), round(0.6 * radius)), 0, 0, 360, (170, 240, 160), -1)
+        is_flame = (drawn != room()).any(axis=2, keepdims=True)
+        return np.where(is_flame, drawn, lying)
+
+    pictures = [noisy(room(), n) for n in range(15)] + [noisy(burning(n), n) for n in range(40)]
+    assert first(watch(SurfaceWatcher(SurfaceConfig(), NOWHERE), pictures), "spill") in range(18, 35)
+
+
+def test_spill_is_seen_when_it_spreads_while_the_camera_is_blind():
+    pictures = [noisy(room(), n) for n in range(15)] + [noisy(puddle(5 + 0.5 * n), n) for n in range(4)]
+    pictures += [noisy(np.zeros_like(room()), n) for n in range(20)] + [noisy(puddle(20), n) for n in range(20)]
+    assert first(watch(SurfaceWatcher(SurfaceConfig(), NOWHERE), pictures), "spill") in range(39, 50)
+
+
+def test_no_spill_is_seen_when_a_thing_grows_on_one_side_while_the_camera_is_blind():
+    def box(right: int) -> np.ndarray:
+        drawn = room()
+        cv2.rectangle(drawn, (60, 90), (right, 104), (40, 90, 190), -1)
+        return drawn
+
+    pictures = [noisy(room(), n) for n in range(15)] + [noisy(box(75), n) for n in range(4)]
+    pictures += [noisy(np.zeros_like(room()), n) for n in range(20)] + [noisy(box(110), n) for n in range(40)]
+    assert first(watch(SurfaceWatcher(SurfaceConfig(), NOWHERE), pictures), "spill") is None
+
+
+def test_spill_is_seen_when_it_is_so_large_that_its_middle_seems_lit():
+    def flooded(radius: float) -> np.ndarray:
+        drawn = room()
+        cv2.ellipse(drawn, (80, 70), (round(1.3 * radius), round(0.9 * radius)), 0, 0, 360, (150, 210, 235), -1)
+        return drawn
+
+    pictures = [noisy(room(), n) for n in range(15)] + [noisy(flooded(26 + 1.5 * n), n) for n in range(14)]
+    assert first(watch(SurfaceWatcher(SurfaceConfig(), NOWHERE), pictures), "spill") in range(15, 29)
+
+
+@pytest.mark.parametrize("seconds", [1.4, 1.8])
+def test_no_spill_is_seen_when_something_shrinks_and_grows_again(seconds):
+    period = 10 * seconds
+    pictures = [noisy(room(), n) for n in range(15)] + [noisy(puddle(17), n) for n in range(10)]
+    pictures += [noisy(puddle(12 + 5 * abs(2 * (n % period) / period - 1)), n) for n in range(60)]
+    assert first(watch(SurfaceWatcher(SurfaceConfig(), NOWHERE), pictures), "spill") is None
 
 
 def test_no_spill_is_seen_when_somebody_comes_nearer():

@@ -16,7 +16,7 @@ from tml_ros.errors import InputError
 from tml_ros.records import AlertState
 from tml_ros.replay import ReplayOptions, replay
 from tml_ros.sights import Film
-from tml_ros.wire import INPUT_TYPES
+from tml_ros.wire import INPUT_TYPES, header_tree
 
 __all__ = ["TOPIC", "bag_alerts", "make_film_bag"]
 
@@ -50,9 +50,7 @@ def make_film_bag(film: Film, out: Path, fps: float) -> Path:
 def _message(stamp_ns: int, rgb: NDArray[np.uint8]) -> dict[str, object]:
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
     _, data = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    seconds, rest_ns = divmod(stamp_ns, 1_000_000_000)
-    header = {"stamp": {"sec": seconds, "nanosec": rest_ns}, "frame_id": "camera"}
-    return {"header": header, "format": "bgr8; png compressed bgr8", "data": data.tobytes()}
+    return {"header": header_tree(stamp_ns, "camera"), "format": "bgr8; png compressed bgr8", "data": data.tobytes()}
 
 
 def bag_alerts(bag: Path, lab_file: Path) -> list[tuple[str, float]]:

@@ -83,6 +83,13 @@ class Found:
     label: tuple[float, float] | None
     at_s: float | None
 
+    @property
+    def fault(self) -> str | None:
+        """What went wrong, in words."""
+        if self.label is None:
+            return f"false {self.kind} at {self.at_s:.1f} s"
+        return f"missed {self.kind} at {self.label[0]:.1f} s" if self.at_s is None else None
+
 
 @dataclass(slots=True)
 class Cost:
@@ -186,7 +193,6 @@ def score(
         where: name of the scene.
         each: every event and every false alert is added to it, by time.
     """
-    wrong = []
     told: list[Found] = []
     truth = tuple(truth)
     events = {
@@ -205,15 +211,12 @@ def score(
             told.append(Found(where, kind, (begin_s, end_s), hits[0] if hits else None))
             if hits:
                 one.delays_s.append(max(0.0, hits[0] - begin_s))
-            else:
-                wrong.append(f"missed {kind} at {begin_s:.1f} s")
         stray = [t for t in times if not any(b - EARLY_S <= t <= e + LATE_S for b, e in spans)]
         one.false += len(stray)
         told += [Found(where, kind, None, at_s) for at_s in stray]
-        wrong += [f"false {kind} at {at_s:.1f} s" for at_s in stray]
     if each is not None:
         each += sorted(told, key=lambda one: one.label[0] if one.label else one.at_s or 0.0)
-    return wrong
+    return [one.fault for one in told if one.fault]
 
 
 def _away(events: Iterable[SightEvent]) -> dict[str, list[tuple[float, float]]]:

@@ -22,7 +22,7 @@ from tml_ros import wire
 from tml_ros.evaluation.room import Room, RoomConfig
 from tml_ros.nodes.messages import message_type
 from tml_ros.nodes.qos import OUTPUT_QOS
-from tml_ros.nodes.sensors import Sensors, header_tree, image_tree, sound_tree
+from tml_ros.nodes.sensors import Sensors, image_tree, sound_tree
 from tml_ros.records import SAMPLE_RATE_HZ, MicroTurn, StampedImage
 
 __all__ = ["LiveRoom", "live_room"]
@@ -97,7 +97,7 @@ class LiveRoom(Room):
             if start_ns < report.stamp_ns <= end_ns or (start_ns == turn.start_ns and report.stamp_ns <= start_ns):
                 fields = {"utterance_id": report.utterance_id, "state": int(report.state)}
                 played = {"samples_played": report.samples_played}
-                self._sensors.send("playback", {"header": header_tree(report.stamp_ns), **fields, **played})
+                self._sensors.send("playback", {"header": wire.header_tree(report.stamp_ns), **fields, **played})
 
     def _send_sound(self, topic: str, stream: str, turn: MicroTurn, number: int, samples: NDArray[np.float32]) -> None:
         stamp_ns, first = turn.start_ns + number * _CHUNK_NS, turn.index * len(turn.audio) + number * _CHUNK

@@ -19,7 +19,7 @@ from tml_ros.nodes.qos import input_profile
 from tml_ros.nodes.spinning import make_executor, spin_until
 from tml_ros.records import SAMPLE_RATE_HZ, StampedImage
 
-__all__ = ["Sensors", "header_tree", "image_tree", "sound_tree"]
+__all__ = ["Sensors", "image_tree", "sound_tree"]
 
 _PATIENCE_S = 60.0
 
@@ -66,15 +66,10 @@ class Sensors:
         spin_until(self._executor, Future(executor=self._executor), seconds)
 
 
-def header_tree(stamp_ns: int) -> dict[str, Any]:
-    """Return a std_msgs/Header."""
-    return {"stamp": {"sec": stamp_ns // 1_000_000_000, "nanosec": stamp_ns % 1_000_000_000}}
-
-
 def image_tree(image: StampedImage) -> dict[str, Any]:
     """Return a sensor_msgs/Image."""
     return {
-        "header": header_tree(image.stamp_ns),
+        "header": wire.header_tree(image.stamp_ns),
         "width": image.width,
         "height": image.height,
         "encoding": image.encoding,
@@ -86,7 +81,7 @@ def image_tree(image: StampedImage) -> dict[str, Any]:
 def sound_tree(stamp_ns: int, stream_id: str, first_sample: int, samples: NDArray[np.float32]) -> dict[str, Any]:
     """Return a tml_interfaces/AudioChunk of one channel. samples: [N] float32 at 16 kHz."""
     return {
-        "header": header_tree(stamp_ns),
+        "header": wire.header_tree(stamp_ns),
         "stream_id": stream_id,
         "first_sample": first_sample,
         "sample_rate": SAMPLE_RATE_HZ,

@@ -24,7 +24,7 @@ from tml_ros.media import encode
 from tml_ros.replay.scene import Scene
 from tml_ros.replay.scene_audio import AudioMix
 from tml_ros.replay.scene_video import frames, picture_count
-from tml_ros.wire import INPUT_TYPES
+from tml_ros.wire import INPUT_TYPES, header_tree
 
 __all__ = ["BagSummary", "SceneMessage", "SpokenSpan", "make_bag", "message_count", "messages"]
 
@@ -127,10 +127,6 @@ def _merge(scene: Scene, tracks: list["_Track"]) -> Iterator[SceneMessage]:
     return heapq.merge(*streams, _pictures(scene), _texts(scene), key=lambda message: message.log_ns)
 
 
-def _header(stamp_ns: int, frame_id: str) -> dict[str, Any]:
-    return {"stamp": {"sec": stamp_ns // 1_000_000_000, "nanosec": stamp_ns % 1_000_000_000}, "frame_id": frame_id}
-
-
 # ----------------------------------------------------------------------------------------------------------- audio
 
 
@@ -149,7 +145,7 @@ class _Track:
             stamp_ns = scene.start_ns + first * 1_000_000_000 // scene.rate_hz
             end_ns = scene.start_ns + (first + len(block)) * 1_000_000_000 // scene.rate_hz
             tree = {
-                "header": _header(stamp_ns, self.frame_id),
+                "header": header_tree(stamp_ns, self.frame_id),
                 "stream_id": f"scene/{scene.name}/{self.frame_id}",
                 "first_sample": first,
                 "sample_rate": scene.rate_hz,
@@ -186,7 +182,7 @@ def _pictures(scene: Scene) -> Iterator[SceneMessage]:
     for time_ns, picture in frames(scene):
         stamp_ns = scene.start_ns + time_ns
         content = _jpeg(picture, topics.jpeg_quality) if compressed else _raw(picture)
-        yield SceneMessage(stamp_ns, topic, type_name, {"header": _header(stamp_ns, CAMERA_FRAME), **content})
+        yield SceneMessage(stamp_ns, topic, type_name, {"header": header_tree(stamp_ns, CAMERA_FRAME), **content})
 
 
 def _raw(picture: NDArray[np.uint8]) -> dict[str, Any]:

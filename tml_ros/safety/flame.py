@@ -116,9 +116,10 @@ class FlameWatcher:
             self._held.look()
             if not view.is_same:
                 self._look(view, view.found)
-        if not self._held.counts(turn.end_ns):
+        reading = self._held.reading(turn.end_ns)
+        if not reading.values["flame"]:
             self._flames = None
-        return self._held.reading(turn.end_ns)
+        return reading
 
     def _look(self, view: View, found: Comparison) -> None:
         spots = self._spots(view, found)

@@ -34,14 +34,10 @@ class Held:
         """Take note that it is seen. area: its share of the picture. boxes: where it is."""
         self._seen_ns, self._area, self._boxes = stamp_ns, area, boxes
 
-    def counts(self, now_ns: int) -> bool:
-        """Tell whether it is seen, or was a short while ago."""
-        return self._seen_ns is not None and now_ns - self._seen_ns <= self._hold_ns
-
     def reading(self, now_ns: int) -> Reading:
         """Return both values, None as long as nobody could look."""
         if not self._is_known:
             return Reading({self._name: None, "area": None})
-        if not self.counts(now_ns):
+        if self._seen_ns is None or now_ns - self._seen_ns > self._hold_ns:
             return Reading({self._name: 0.0, "area": 0.0})
         return Reading({self._name: 1.0, "area": self._area}, self._boxes)

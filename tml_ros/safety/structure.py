@@ -19,7 +19,7 @@ _ROWS, _COLUMNS = 12, 16
 _TEXTURE = 3.0  # mean squared slope per pixel, of 255, above which a part of the scene has structure to lose
 _LIKENESS = 0.5
 _FEW_BLOCKS = 6
-_FLAT_SHARE = 0.02
+_FLAT_SHARE, _SHARP = 0.02, 60.0  # share of the parts, and what no edge has that is out of focus
 _HEALTHY, _PARTLY = 0.1, 0.3  # shares that are covered
 _OTHER_COLOUR = 16.0
 _BLACK = 16.0  # more than a camera makes of nothing, of 255
@@ -52,8 +52,9 @@ class _Blocks:
 
     @property
     def is_flat(self) -> bool:
-        """Whether there is next to nothing to see anywhere."""
-        return float((self.energy > _TEXTURE).mean()) < _FLAT_SHARE
+        """Whether there is next to nothing to see anywhere, and nothing that is sharp."""
+        is_sharp = float(self.energy.max()) > _SHARP
+        return not is_sharp and float((self.energy > _TEXTURE).mean()) < _FLAT_SHARE
 
     def likeness(self, other: "_Blocks") -> NDArray[np.float32]:
         """Return [12, 16] from -1 to 1: whether the slopes are where they are in another picture."""
@@ -105,7 +106,7 @@ class Structure:
         textured = usual.energy > _TEXTURE
         is_same = float(is_kept.sum()) > _NEARLY_ALL * float(textured.sum())
         self._since_s = self._since_s + step_s if is_healthy else 0.0
-        if self._since_s > (_RENEW_S if is_same else _GIVE_UP_S):
+        if self._since_s > (_RENEW_S if is_same else _GIVE_UP_S) and not now.is_flat:
             self._usual, self._since_s, self._light = now, 0.0, 1.0
 
     def _is_even(self, now: _Blocks, usual: _Blocks, brightness: float) -> bool:

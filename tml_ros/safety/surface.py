@@ -1,14 +1,16 @@
 """Watch a surface: something that spreads over it, and something that was left on it.
 
 A spill begins small and grows at its rim on all sides, evenly and slowly; it loses nothing, and what it has covered
-stays as it is. A person who comes near or crouches grows as well, but not on all sides, and not wider than tall; a hand
-comes fast, a shadow or the glow of a flame has no rim. It knows no rules, and no liquid: what spreads without a colour
-of its own is not seen, nor is what is hidden.
+stays as it is. One that began before the camera went blind is larger on all sides afterwards. A person who comes near
+or crouches grows as well, but not on all sides, and not wider than tall; a hand comes fast, a shadow or the glow of a
+flame has no rim. It knows no rules, and no liquid: what spreads without a colour of its own is not seen, nor is what is
+hidden, or has spread before it could be seen.
 """
 
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise, repeat
 from typing import Any, ClassVar
 
 import cv2
@@ -28,9 +30,12 @@ __all__ = ["SurfaceConfig", "SurfaceWatcher"]
 
 _FEW = 8  # pixels
 _LEAST = 20
+_LOST_EVER = 2.0  # times what may be lost in the time that shows the growth, in any other
+_MARGIN = 4  # pixels around a piece that tell what has become of it
 _SIDES = 3  # that it must be seen to grow on; the fourth may be out of the picture
 _SAME = 0.3
-_DARKER, _NO_LIGHT = 8.0, 20.0  # of 255: in one colour, and in red, which lamps and flames have most of
+# Of 255: darker in one colour and hardly lighter in red, which lamps and flames have most of; more of another colour.
+_DARKER, _NO_LIGHT, _COLDER = 8.0, 20.0, 14.0
 _SQUARE = np.ones((3, 3), np.uint8)
 # Times that growth is measured over: a small spill grows fast, a large one or a blurred one slowly. One that is found
 # late, or that leaks, may gain less in the last of them, but then on all sides.
@@ -48,7 +53,7 @@ class SurfaceConfig:
     least_area: float = param(0.003, "Least area of a spill, share of the picture", minimum=0.0, maximum=1.0)
     within_s: float = param(
         0.4,
-        "Time over which growth is measured; it is over two and four times that, too",
+        "Time over which growth is measured; it is over two, four and eight times that, too",
         unit="s",
         minimum=0.1,
         maximum=10.0,
@@ -83,49 +88,74 @@ class SurfaceConfig:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What is new on one picture, soft light apart, and what of that is darker in a colour, as no light is.
+    """One way to look at what is new on a picture. new: [h, w]. flat: [h, w, 3], the picture that it is new on.
 
-    flat: [h, w, 3], the picture without that light. away: [h, w], how far that is from the scene; steep: [h, w], the
-    slope of it.
+    kept: the same in bytes. around: [h, w], new, or what may be before it, as a flame in a puddle. away: [h, w], how
+    far flat is from the scene; steep: [h, w], the slope of that.
     """
 
-    stamp_ns: int
-    new: tuple[Mask, Mask]
+    new: Mask
+    around: Mask
     flat: Floats
+    kept: Bytes
     away: Floats
     steep: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """What is kept of a look. flat: [h, w, 3] uint8."""
+    """What is kept of the looks at one picture, in their order: what was new, and [h, w, 3] the picture.
+
+    blinks: how many pictures had shown nothing until then.
+    """
 
     stamp_ns: int
-    new: tuple[Mask, Mask]
-    flat: Bytes
+    blinks: int
+    new: tuple[Mask, ...]
+    kept: tuple[Bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
-    """A piece that is new, beside the same place a while ago. Areas are in pixels.
+class _Span:
+    """How it was a while ago. is_slow: the longest while. was_blind: nothing could be seen for a time since then."""
 
-    gained: new since then; far: the share of it that is away from the rim there was; sides: the shares of it to the
-    left, right, top and bottom; at_border: which of these is the picture's. lost: what has gone since then, a pixel at
-    the rim aside. change: in its middle. steep: slope of its rim over its contrast.
+    before: _Before
+    is_slow: bool
+    was_blind: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """A piece that is new. window: rows and columns around it; inside: [rows, columns], what of that it is.
+
+    area: in pixels. steep: slope of its rim over its contrast. at_border: whether it touches the picture's left, right,
+    top and bottom.
     """
 
+    window: tuple[slice, slice]
+    inside: Mask
     area: int
+    colour: float
+    fill: float
+    wide: float
+    steep: float
+    at_border: tuple[bool, bool, bool, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Growth:
+    """A piece beside the same place a while ago. Areas are in pixels.
+
+    gained: new since then; far: the share of it that is away from the rim there was; sides: the shares of it to the
+    left, right, top and bottom. lost: what has gone since then, a pixel at the rim aside. change: in its middle.
+    """
+
     before: int
     gained: int
     far: float
     sides: tuple[float, float, float, float]
     lost: int
     change: float
-    colour: float
-    fill: float
-    wide: float
-    steep: float
-    at_border: tuple[bool, bool, bool, bool]
 
 
 class SurfaceWatcher:
@@ -142,32 +172,36 @@ class SurfaceWatcher:
         self._config = config
         self._zone = find_zone(config.zone, surroundings)
         self._past: deque[_Before] = deque()
-        self._streaks: list[NDArray[np.int32] | None] = [None, None]
+        self._blinks = 0
+        self._streaks: dict[int, NDArray[np.int32]] = {}
         self._values: dict[str, float | None] = dict.fromkeys(self.values)
         self._boxes: tuple[Box, ...] = ()
 
     def step(self, turn: SafetyTurn) -> Reading:
         """Take in the next turn."""
         for view in turn.views:
-            if view.found is None:
+            if view.is_blind:
+                self._blinks += 1  # what had begun to spread goes on behind it
+            elif view.found is None:
                 self._past.clear()
+                self._streaks.clear()
             elif not view.is_same:
                 self._look(view, view.found)
         return Reading(dict(self._values), self._boxes)
 
     def _look(self, view: View, found: Comparison) -> None:
         mask = self._zone.mask(view.shape)
-        now = _look_at(view.frame.stamp_ns, found)
-        past = self._before(now)
+        looks = _looks_at(found)
+        past = self._before(view.frame.stamp_ns, looks)
         spilled = np.zeros(view.shape, np.bool_)
         boxes: list[Box] = []
-        for kind, new in enumerate(now.new):
+        for kind, now in enumerate(looks):
             streaks = np.zeros(view.shape, np.int32)
-            for piece in pieces(new, _LEAST):
-                inside, pixels = piece.mask, piece.pixels
-                streak = self._streak(self._streaks[kind], inside)
+            for piece in pieces(now.new, _LEAST):
+                inside = piece.mask
+                streak = self._streak(self._streaks.get(kind), inside)
                 if streak < self._config.confirm and past:
-                    spreads = self._has_spread(inside & mask, pixels, now, past, kind)
+                    spreads = self._has_spread(_shape(inside & mask, piece.pixels, now), now, kind, past)
                     streak = streak + 1 if spreads else max(0, streak - 1)
                 if streak >= self._config.confirm and piece.area >= self._config.least_area * mask.size:
                     boxes.append(piece.box)
@@ -188,94 +222,140 @@ class SurfaceWatcher:
         known = known[known > 0]
         return int(np.median(known)) if len(known) > _SAME * inside.sum() else 0
 
-    def _has_spread(
-        self, inside: Mask, pixels: tuple[int, int, int, int], now: _Look, past: list[tuple[int, _Before]], kind: int
-    ) -> bool:
-        reach = max(1, round(self._config.rim * inside.shape[1]))
-        return any(
-            self._spreads(_piece(inside, pixels, now, then, kind, reach), is_slow=number == len(_SPANS) - 1)
-            for number, then in past
-        )
+    def _has_spread(self, shape: _Shape, now: _Look, kind: int, past: list[_Span]) -> bool:
+        if not self._lies(shape):
+            return False
+        reach = max(1, round(self._config.rim * now.new.shape[1]))
+        growths = [_growth(shape, now, kind, span.before, reach) for span in past]
+        most = _LOST_EVER * self._config.lost
+        keeps_all = all(growth.lost <= most * shape.area for growth in growths)
+        keeps_all &= all(older.before <= (1.0 + most) * newer.before for newer, older in pairwise(growths))
+        return keeps_all and any(map(self._spreads, repeat(shape), growths, past))
 
-    def _before(self, now: _Look) -> list[tuple[int, _Before]]:
-        """Return how it was a while ago, and longer ago, each with the number of its span, as far as that is known."""
+    def _before(self, stamp_ns: int, looks: tuple[_Look, ...]) -> list[_Span]:
+        """Keep the looks, and return how it was a while ago, and longer ago, as far as that is known."""
         within_ns = round(self._config.within_s * 1e9)
-        flat = np.clip(np.round(now.flat), 0.0, 255.0).astype(np.uint8)
-        self._past.append(_Before(now.stamp_ns, now.new, flat))
-        while len(self._past) > 1 and self._past[1].stamp_ns <= now.stamp_ns - _SPANS[-1] * within_ns:
+        new, kept = tuple(one.new for one in looks), tuple(one.kept for one in looks)
+        self._past.append(_Before(stamp_ns, self._blinks, new, kept))
+        while len(self._past) > 1 and self._past[1].stamp_ns <= stamp_ns - _SPANS[-1] * within_ns:
             self._past.popleft()
-        limits = (now.stamp_ns - span * within_ns for span in _SPANS)
-        found = (next((one for one in reversed(self._past) if one.stamp_ns <= limit), None) for limit in limits)
-        return [(number, look) for number, look in enumerate(found) if look is not None]
+        spans = []
+        for times in _SPANS:
+            limit_ns = stamp_ns - times * within_ns
+            before = next((one for one in reversed(self._past) if one.stamp_ns <= limit_ns), None)
+            if before is not None:
+                spans.append(_Span(before, times == _SPANS[-1], before.blinks < self._blinks))
+        return spans
 
-    def _spreads(self, piece: _Piece, *, is_slow: bool) -> bool:
+    def _lies(self, shape: _Shape) -> bool:
+        """Tell whether a piece may be something that lies on a surface, by what it looks like now."""
+        config = self._config
+        is_upright = shape.wide < config.lies
+        most = config.colour * (_UPRIGHT_COLOUR if is_upright else 1.0)
+        is_plain = shape.fill >= config.fill and shape.wide >= config.wide and shape.colour <= most
+        # the glow of a flame comes and goes, a light fades in
+        return is_plain and shape.steep >= config.edge and sum(shape.at_border) <= (0 if is_upright else 4 - _SIDES)
+
+    def _spreads(self, shape: _Shape, growth: _Growth, span: _Span) -> bool:
         """Tell whether a piece has grown a little, on all sides, has kept what it had, and is calm inside.
 
-        is_slow: growth is measured over the longest time.
+        How far its rim has moved counts only where it was seen to.
         """
-        config = self._config
-        sides = sorted(share for share, at_border in zip(piece.sides, piece.at_border, strict=True) if not at_border)
-        if len(sides) < _SIDES or piece.before < _FEW or piece.fill < config.fill or piece.wide < config.wide:
+        config, is_upright, is_slow = self._config, shape.wide < self._config.lies, span.is_slow
+        if growth.before < _FEW or growth.gained < config.growth * (_SLOW_GROWTH if is_slow else 1.0) * shape.area:
             return False
-        if piece.steep < config.edge:  # the glow of a flame comes and goes, a light fades in
+        if growth.far > 2 * config.lost and not span.was_blind:
             return False
-        is_upright = piece.wide < config.lies
-        growth = config.growth * (_SLOW_GROWTH if is_slow else 1.0)
-        if piece.gained < growth * piece.area or piece.far > 2 * config.lost:
+        if growth.lost > config.lost * (_UPRIGHT_LOST if is_upright else 1.0) * shape.area:
             return False
-        if piece.lost > config.lost * (_UPRIGHT_LOST if is_upright else 1.0) * piece.area:
-            return False
+        sides = sorted(share for share, is_out in zip(growth.sides, shape.at_border, strict=True) if not is_out)
         least = config.sides * (_UPRIGHT_SIDES if is_upright else _SLOW_SIDES if is_slow else 1.0)
         is_round = sides[0] >= least and sides[1] >= 3.0 * config.sides
-        if is_upright or is_slow:
+        if is_slow:
             is_round &= len(sides) > _SIDES
         if is_upright:
             is_round &= sides[-1] <= _UPRIGHT_MOST
-        colour = config.colour * (_UPRIGHT_COLOUR if is_upright else 1.0)
-        calm = config.calm * (_SLOW_CALM if is_slow else 1.0)
-        return is_round and piece.change < calm and piece.colour <= colour
+        return is_round and growth.change < config.calm * (_SLOW_CALM if is_slow else 1.0)
 
 
-def _look_at(stamp_ns: int, found: Comparison) -> _Look:
+def _looks_at(found: Comparison) -> tuple[_Look, ...]:
+    """Return what is new soft light apart; what of that is darker, and what is green or blue; and all that is new.
+
+    A lamp or a flame makes nothing darker, and shines in neither of these colours: it may even burn in a green puddle.
+    One may be so large that its middle is taken for soft light.
+    """
     change = found.flat - found.scene
-    away = largest(np.abs(change))
     darker = opened(found.solid & (smallest(change) < -_DARKER) & (change[..., 0] < _NO_LIGHT))
-    steep = np.asarray(cv2.dilate(slope(away), _SQUARE), np.float32)
-    return _Look(stamp_ns, (found.solid, darker), found.flat, away, steep)
+    cold = opened(found.solid & (_coldness(change) > _COLDER) & (_coldness(found.flat) > _COLDER))
+    flat = (found.flat, _bytes(found.flat), *_slopes(change))
+    lit = (found.lit, _bytes(found.lit), *_slopes(found.lit - found.scene))
+    all_new = found.new & ~found.shadow
+    return (
+        _Look(found.solid, found.solid, *flat),
+        _Look(darker, darker, *flat),
+        _Look(cold, found.solid, *flat),
+        _Look(all_new, all_new, *lit),
+    )
 
 
-def _piece(inside: Mask, pixels: tuple[int, int, int, int], now: _Look, then: _Before, kind: int, reach: int) -> _Piece:
-    """Compare a piece with how it was. kind: which of the masks it is of."""
+def _coldness(picture: Floats) -> Floats:
+    """Return [h, w] how much more there is of another colour than of red."""
+    return np.asarray(np.maximum(picture[..., 1], picture[..., 2]) - picture[..., 0], np.float32)
+
+
+def _bytes(picture: Floats) -> Bytes:
+    return np.clip(np.round(picture), 0.0, 255.0).astype(np.uint8)
+
+
+def _slopes(change: Floats) -> tuple[Floats, Floats]:
+    """Return [h, w] how large a change [h, w, 3] is, and how steep that is."""
+    away = largest(np.abs(change))
+    return away, np.asarray(cv2.dilate(slope(away), _SQUARE), np.float32)
+
+
+def _shape(inside: Mask, pixels: tuple[int, int, int, int], now: _Look) -> _Shape:
+    """Describe a piece. inside: [h, w]. pixels: left, top, width and height of it."""
     x, y, width, height = pixels
     rows, columns = inside.shape
-    area, old = int(inside.sum()), inside & then.new[kind]
-    gained = inside & ~then.new[kind]
-    gone = then.new[kind] & grown(inside, 3) & ~grown(now.new[kind], 1)
-    near = grown(old, reach)
-    core = eroded(old) if eroded(old).sum() >= _FEW else old
-    change = largest(np.abs(now.flat - then.flat.astype(np.float32)))[core]
-    total = max(1, int(gained.sum()))
-    return _Piece(
+    window = (slice(max(0, y - _MARGIN), y + height + _MARGIN), slice(max(0, x - _MARGIN), x + width + _MARGIN))
+    part = inside[window]
+    area = int(part.sum())
+    return _Shape(
+        window=window,
+        inside=part,
         area=area,
-        before=int(old.sum()),
-        gained=int(gained.sum()),
-        far=float((gained & ~near).sum()) / total,
-        sides=_sides(gained, old),
-        lost=int(gone.sum()),
-        change=float(np.median(change)) if len(change) else 255.0,
-        colour=float(now.flat[inside].std(axis=0).max()) if area else 255.0,
-        fill=area / (width * height),
+        colour=float(now.flat[window][part].std(axis=0).max()) if area else 255.0,
+        fill=float((now.around | inside)[y : y + height, x : x + width].mean()),
         wide=width / height,
-        steep=_steepness(inside, now),
+        steep=_steepness(part, now.steep[window], now.away[window]),
         at_border=(x <= 0, x + width >= columns, y <= 0, y + height >= rows),
     )
 
 
-def _steepness(inside: Mask, now: _Look) -> float:
+def _growth(shape: _Shape, now: _Look, kind: int, before: _Before, reach: int) -> _Growth:
+    """Compare a piece with how it was. kind: which of the looks it is of."""
+    window, inside = shape.window, shape.inside
+    then = before.new[kind][window]
+    old, gained = inside & then, inside & ~then
+    gone = then & grown(inside, _MARGIN - 1) & ~grown(now.new[window], 1)
+    far = gained & ~grown(old, reach)
+    core = eroded(old) if eroded(old).sum() >= _FEW else old
+    change = largest(np.abs(now.flat[window] - before.kept[kind][window].astype(np.float32)))[core]
+    return _Growth(
+        before=int(old.sum()),
+        gained=int(gained.sum()),
+        far=float(far.sum()) / max(1, int(gained.sum())),
+        sides=_sides(gained, old),
+        lost=int(gone.sum()),
+        change=float(np.median(change)) if len(change) else 255.0,
+    )
+
+
+def _steepness(inside: Mask, steep: Floats, away: Floats) -> float:
     rim = inside & ~eroded(inside)
     if not rim.any():
         return 0.0
-    return float(np.median(now.steep[rim])) / max(1.0, float(np.median(now.away[inside])))
+    return float(np.median(steep[rim])) / max(1.0, float(np.median(away[inside])))
 
 
 def _sides(gained: Mask, old: Mask) -> tuple[float, float, float, float]:
