@@ -84,3 +84,14 @@ def test_what_has_nothing_to_do_with_a_sentence_is_said_as_it_comes():
     assert Answers(Ear(is_heard=False)).take(report, is_playing=False) == report
     murmur = Said(Floor.BACKCHANNEL, (SpeechText("Uh-huh.", SpeechKind.BACKCHANNEL),))
     assert Answers(Ear()).take(murmur, is_playing=False) == murmur
+
+
+def test_what_waits_is_forgotten_when_something_else_is_to_be_said():
+    ear = Ear(trusted="Going left.")
+    answers = Answers(ear)
+    answers.take(LEFT, is_playing=False)
+    answers.forget()
+    ear.is_over = True
+    assert answers.take(QUIET, is_playing=False) == QUIET
+    ear.sentence = 1
+    assert texts(answers.take(QUIET, is_playing=False)) == ["Going left."]

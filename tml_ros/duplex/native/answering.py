@@ -1,8 +1,8 @@
 """When the robot answers what somebody said, and with which words: the model's wish, held against what was spelled.
 
 The model wants to answer soon, and in the pauses of a sentence as well; the letters tell whether the sentence is over
-(``listening``). An answer to one that may go on waits, and is dropped when it goes on. What was spelled well and is over
-is answered at once, with the words of the intents file, whether the model wants to or not. The transformer is told
+(``listening``). An answer to one that may go on waits, and is dropped when it goes on. What was spelled well and is
+over is answered at once, with the words of the intents file, whether the model wants to or not. The transformer is told
 nothing of all this: to it, it is as if nobody had played back what it said. It knows no tensors.
 """
 
@@ -59,6 +59,11 @@ class Answers:
         if out.speech and any(one.kind is SpeechKind.REPLY for one in out.speech):
             return replace(out, floor=Floor.SPEAK)
         return replace(out, floor=Floor.LISTEN) if said.speech and not out.speech else out
+
+    def forget(self) -> None:
+        """Drop what waits: what the model says now has to do with something else than what was said."""
+        self._wish, self._is_open, self._is_said = None, False, False
+        self._sentence, self._is_answered = self._listener.sentence, True
 
     def _sort(self, said: Said) -> Said:
         """Return what goes out at once, and keep what has to wait."""

@@ -52,6 +52,7 @@ from tml_ros.resources import locate
 
 __all__ = ["NativeModel", "NativeStream"]
 
+_TOLD_TURNS = 10  # for so long, 2 s, what the model says may be about text that came in
 _SILENT_S = 0.6  # without speech the person pauses for so long, then is silent
 _log = logging.getLogger(__name__)
 
@@ -138,6 +139,7 @@ class NativeStream:
         self._counters: Counter[str] = Counter()
         self._silence_s = math.inf
         self._voice_kind: SpeechKind | None = None
+        self._untold = _TOLD_TURNS  # micro-turns since text came in
         self._answers = None if listener is None or config.voice else Answers(listener)
 
     def step(self, turn: MicroTurn) -> MicroTurnOutput:
@@ -149,9 +151,7 @@ class NativeStream:
         parsed = self._parser.push(ids, floor, turn, result.probability[0, : len(ids)].tolist())
         self._counters += parsed.counters
         self._counters["text_tokens"] += len(ids)
-        said = Said(floor, parsed.speech, parsed.delegations)
-        if self._answers is not None and not self._parser.is_typed:
-            said = self._answers.take(said, is_playing=_is_playing(turn))
+        said = self._answered(Said(floor, parsed.speech, parsed.delegations), turn)
         speech, audio = self._speak(said.speech, result, floor)
         intents, timers = self._believed(parsed)
         return MicroTurnOutput(
@@ -238,6 +238,16 @@ class NativeStream:
         if not has_floor:
             self._voice_kind, audio = None, audio[: 0 if floor is Floor.YIELD else DELAY_SAMPLES]
         return (whole,), audio
+
+    def _answered(self, said: Said, turn: MicroTurn) -> Said:
+        """Return what goes out of what the model says: answers to speech may wait, to reports and typed text not."""
+        self._untold = 0 if turn.texts else self._untold + 1
+        if self._answers is None:
+            return said
+        if self._parser.is_typed or self._untold < _TOLD_TURNS:
+            self._answers.forget()
+            return said
+        return self._answers.take(said, is_playing=_is_playing(turn))
 
     def _believed(self, parsed: Parsed) -> tuple[tuple[IntentDraft, ...], tuple[TimerDraft, ...]]:
         """Return what the model puts out, weighed against what it spells of what was said."""
