@@ -129,7 +129,7 @@ class Grammar:
     def graph(self) -> WordGraph:
         """Return every sentence that is listened for as places of words; nothing is said of tasks that are replaced."""
         heard = Choice(tuple(node for rule in self._rules for node in rule.heard))
-        return word_graph(Series((*self._before, heard, *self._after)), self._spoken_forms)
+        return word_graph(Series((*self._before, heard)), self._spoken_forms, self._after)
 
     def words(self) -> dict[str, str]:
         """Return every word that the recogniser must know, and a phrase or slot that it stands in."""

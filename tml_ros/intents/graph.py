@@ -16,15 +16,19 @@ __all__ = ["WordGraph", "word_graph"]
 
 @dataclass(frozen=True, slots=True)
 class WordGraph:
-    """words: of every place. before: the places that may stand before each, -1: the beginning. lasts: how it ends."""
+    """words: of every place. before: the places that may stand before each, -1: the beginning. lasts: how it ends.
+
+    goes_on: the places behind which the phrase is not over, or may go on and mean something else then.
+    """
 
     words: tuple[str, ...]
     before: tuple[frozenset[int], ...]
     lasts: frozenset[int]
+    goes_on: frozenset[int]
 
 
-def word_graph(node: Node, forms: Callable[[str], Sequence[Node]]) -> WordGraph:
-    """Return the graph of a phrase. forms: how each slot type is spoken."""
+def word_graph(node: Node, forms: Callable[[str], Sequence[Node]], after: Sequence[Node] = ()) -> WordGraph:
+    """Return the graph of a phrase. forms: how each slot type is spoken. after: what may follow and changes nothing."""
     words: list[str] = []
     before: list[frozenset[int]] = []
 
@@ -45,4 +49,7 @@ def word_graph(node: Node, forms: Callable[[str], Sequence[Node]]) -> WordGraph:
         return ends
 
     lasts = follow(node, frozenset({-1}))
-    return WordGraph(tuple(words), tuple(before), lasts - {-1})
+    goes_on = frozenset().union(*before) - {-1}
+    for item in after:
+        lasts = follow(item, lasts)
+    return WordGraph(tuple(words), tuple(before), lasts - {-1}, goes_on)

@@ -31,6 +31,8 @@ SHARES: Mapping[str, float] = {"command": 0.4, "word": 0.2, "talk": 0.1, "sound"
 knocks, sentences."""
 _PAUSED = 0.25  # of sentences
 _REAL = 0.7
+_PROGRAMS: Mapping[str, float] = {"espeak": 0.4, "flite": 0.45, "festival": 0.15}
+"""How often a synthesiser speaks a sentence; its voices count alike. The others together, as one of these at most."""
 _SNR_DB = (3.0, 30.0)
 _TALK_SNR_DB = (5.0, 20.0)
 _LEVEL_DB = (-20.0, 6.0)
@@ -55,6 +57,7 @@ class Drills:
         """Open a corpus. Raises InputError: there is none."""
         self.spectra, self._shape = Spectra(corpus, shape), shape
         self._said = functools.lru_cache(maxsize=None)(self._whose)
+        self._by_program = functools.lru_cache(maxsize=None)(self._programs_of)
 
     def arrays(self, stage: Stage, seed: int, rows: Sequence[int], turns: int, *, held: bool = False) -> Arrays:
         """Return rows as ``Encoder.arrays`` does, without anything to be put out.
@@ -107,7 +110,7 @@ class Drills:
             return _pick(real if real and (not made or rng.random() < _REAL) else made, rng)
         if kind == "sentence" and rng.random() < _PAUSED:
             kind = "paused"
-        return _pick(self._said(kind, text, splits)[1], rng)
+        return _pick(self._of_program(kind, rng, splits), rng)
 
     def _whose(self, kind: str, text: str, splits: _Splits) -> tuple[list[Part], list[Part]]:
         """Return who says something that can be written down, a text if one is given: people, and synthesisers."""
@@ -117,6 +120,18 @@ class Drills:
             for split in (splits.real, splits.made)
         )
         return [part for part in real if part.real], [part for part in made if not part.real]
+
+    def _of_program(self, kind: str, rng: Generator, splits: _Splits) -> list[Part]:
+        """Return what one synthesiser says of a kind: the programs with few voices come more often than they would."""
+        made = self._by_program(kind, splits)
+        shares = np.array([_PROGRAMS.get(program, 1.0) for program in made])
+        return list(made.values())[int(rng.choice(len(made), p=shares / shares.sum()))]
+
+    def _programs_of(self, kind: str, splits: _Splits) -> dict[str, list[Part]]:
+        found: dict[str, list[Part]] = {}
+        for part in self._said(kind, "", splits)[1]:
+            found.setdefault(part.voice.partition(":")[0], []).append(part)
+        return found
 
     def _in_noise(self, row: Spectrum, stage: Stage, level_db: float, rng: Generator, splits: _Splits) -> Spectrum:
         snr_db = rng.uniform(*(stage.snr_db or _SNR_DB))

@@ -90,7 +90,7 @@ class Spectra:
 
 def dressed(voice: Spectrum, hz: NDArray[np.float64], rng: Generator) -> Spectrum:
     """Return a voice of another size and pace, in a room, through a microphone, some of it missing. hz: of channels."""
-    size, pace = rng.uniform(0.87, 1.15), rng.uniform(0.95, 1.25)
+    size, pace = rng.uniform(0.84, 1.2), rng.uniform(0.9, 1.25)
     voice = _stretched(voice, max(2, round(len(voice) * size * pace)))
     if rng.random() < 0.7:
         voice = warped(voice, hz, size)

@@ -50,6 +50,17 @@ def test_floor_is_wanted_at_the_first_look_when_the_classifier_is_sure():
     assert room.run(3) == [Bid.NONE, Bid.NONE, Bid.FLOOR]
 
 
+def test_the_chance_of_a_bid_is_told_while_a_sound_lasts_and_once_after_it():
+    room = Room([(400, 800)], probability=lambda audio: 0.3)
+    chances = []
+    for _ in range(8):
+        room.turn()
+        chances.append(room.judge.chance())
+    heard = [number for number, chance in enumerate(chances) if chance == 0.3]
+    assert heard == list(range(heard[0], heard[-1] + 1)) and 2 <= heard[0] < heard[-1] < 7
+    assert all(chance is None for number, chance in enumerate(chances) if number not in heard)
+
+
 def test_second_look_asks_for_less_when_the_first_was_not_sure():
     room = Room([(400, 2000)], probability=lambda audio: 0.5, overlap_first=0.6, overlap_later=0.4)
     assert room.run(4)[2:] == [Bid.LIKELY, Bid.FLOOR]

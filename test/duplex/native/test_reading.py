@@ -112,6 +112,28 @@ def test_a_nearly_spelled_sentence_is_read_when_letters_are_wrong_or_missing():
     assert 0 < found.cost / found.letters < 2
 
 
+@pytest.mark.parametrize(
+    ("said", "is_whole", "goes_on"),
+    [
+        ("go forward", True, True),  # ten meters
+        ("go forward ten meters", True, False),
+        ("put the bottle on the", False, True),
+        ("bring me the red cup please", True, False),
+        ("turn left", True, True),
+        ("left", True, False),
+    ],
+)
+def test_a_sentence_may_go_on_when_the_grammar_has_more(said, is_whole, goes_on):
+    reader, skipping, chances = Reader(GRAPH), 0.0, spelled(said)
+    for token in chances:
+        reader.push(token, skipping)
+        skipping += 3.0
+    whole, begun = reader.best(), reader.begun()
+    assert whole is not None and begun is not None
+    assert (whole.cost < 1.0, begun.cost < 1.0) == (is_whole, goes_on)
+    assert not goes_on or begun.text.replace(" ", "") == said.replace(" ", "")
+
+
 def hear(listener, chances, said=(), step=5):
     """Let a listener hear tokens by the micro-turn; what was said comes with the last. Returns what is believed."""
     found = []
@@ -188,3 +210,45 @@ def test_the_model_is_believed_when_what_is_spelled_is_far_off():
     reading = read(GRAPH, spelled("xqz"))
     assert weighed(Witness(reading, GRAMMAR.parse("go"), MOVE)).data == MOVE.data
     assert weighed(Witness(None, None, None)) is None
+
+
+def silences(said, most=60):
+    """Tokens of silence after which what was said is over, in steps of a token."""
+    one = listener()
+    hear(one, spelled(said))
+    for count in range(most):
+        if one.is_over:
+            return count
+        one.hear(spelled("", quiet=1))
+    return None
+
+
+def test_a_sentence_is_over_soon_when_nothing_can_follow_and_later_when_it_may_go_on():
+    assert silences("bring me the red cup") <= 2
+    assert silences("stop") <= 2  # although "stop it" may follow: nobody who says it is waited for
+    assert 8 <= silences("turn left") <= 12
+    assert 30 <= silences("put the bottle on the") <= 45
+    assert silences("the weather was rather nice") <= 2  # no sentence of the grammar: the model's to know
+
+
+def test_a_sentence_is_a_new_one_when_silence_was_before_it():
+    one = listener()
+    hear(one, spelled("turn left"))
+    first = one.sentence
+    hear(one, spelled("by ninety", each=1, gap=1))
+    assert one.sentence == first
+    hear(one, spelled("", quiet=8))
+    hear(one, spelled("degrees"))
+    assert one.sentence == first + 1
+
+
+def test_what_was_spelled_well_is_answered_with_the_words_of_the_file():
+    one = listener()
+    assert one.reply(is_wanted=True) is None and not one.is_heard
+    hear(one, spelled("bring me the red cup", quiet=3))
+    assert one.is_heard and one.reply(is_wanted=False) == "Bringing the red cup."
+    hear(one, spelled("", quiet=60))
+    assert one.reply(is_wanted=True) is None and not one.is_heard
+    short = listener()
+    hear(short, spelled("go", quiet=3))
+    assert (short.reply(is_wanted=True), short.reply(is_wanted=False)) == ("Going forward.", None)

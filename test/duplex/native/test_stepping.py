@@ -150,3 +150,16 @@ def test_voice_is_silent_when_the_floor_does_not_speak(tiny_model, tiny_shape, m
     quieter = stepper.step(inputs.turn(1), state, forced=known.turn(1))
     assert quieter.audio.abs().max() == 0 and (quiet.mel == quiet.mel.min()).all()
     assert not math.isclose(loud.mel.std().item(), 0)
+
+
+def test_the_floor_is_chosen_with_what_others_know_when_it_leans(tiny_model, tiny_shape, made_up):
+    inputs = made_up(tiny_shape, 1, 2)
+    stepper = Stepper(tiny_model)
+    for number, marker in enumerate(FLOOR_MARKERS):
+        asked, lean = [], torch.zeros(1, len(FLOOR_MARKERS))
+        lean[0, number] = 50.0
+        state = tiny_model.new_state([1])
+        found = stepper.step(inputs.turn(0), state, lean=lambda asked=asked, lean=lean: asked.append(1) or lean)
+        assert int(found.floor) == marker and asked == [1]
+        plain = stepper.step(inputs.turn(0), tiny_model.new_state([1]), lean=lambda: None)
+        assert torch.allclose(found.floor_logits - lean, plain.floor_logits, atol=1e-4)

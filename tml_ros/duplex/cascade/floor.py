@@ -104,6 +104,14 @@ class OverlapJudge:
         self._hushed_ms += MICRO_TURN_NS // 1_000_000
         return Bid.LIKELY
 
+    def chance(self) -> float | None:
+        """Return how likely the sound is a bid, by what is known of it now; None when there is none.
+
+        One that has just ended is looked at once more.
+        """
+        event = self._event() if self._onset is not None else self._past if self._is_just_over else None
+        return None if event is None else self._probability(event)
+
     def was_false(self, wanted: float | None = None) -> bool:
         """Tell, once the sound is over, whether the whole of it was no bid after all; wanted: overlap_over if None.
 

@@ -38,6 +38,11 @@ class NativeConfig:
     spelling: bool = param(
         True, "Weigh what a trained checkpoint puts out against the sentences of the intents file that it nearly spells"
     )
+    overlap: bool = param(
+        True,
+        "Let the network of cascade (models/overlap) have a say in whether a sound over the robot's voice stops it, "
+        "where the checkpoint is trained",
+    )
     speaking_threshold: float = param(
         0.5, "Probability from which the person is taken to speak", minimum=0.05, maximum=0.95
     )

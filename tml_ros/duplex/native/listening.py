@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ _OVER = 20
 """So many, and a sentence counts without an intent of the model's, which has mostly come by then."""
 _APART = 25
 """So many, and what was spelled before has nothing to do with what comes."""
-_MOST_TOKENS = 750
+_MOST_TOKENS, _MOST_KEPT = 750, 64
 _SKIPPED_COST = 3.0
 """Cost of a letter that is left out before a sentence."""
 _A_LETTER, _A_COST, _A_SENTENCE = 0.6, 0.4, -0.8
@@ -46,6 +47,17 @@ _TIMER_FROM = 0.5
 """So sure a timer must be that is only spelled: nobody asks later how sure it was."""
 _A_TIMER = 0.7
 """How sure the model is taken to be of a timer: it does not say."""
+_OPEN, _BROKEN_OFF = 10, 40
+"""So many tokens of silence end a sentence that may go on, and one that has only begun."""
+_AS_LIKELY = 1.5
+"""Within so much of its cost, one reading is as good as another."""
+_MAY_GO_ON, _HAS_BEGUN = 0.0, 2.0
+"""Odds from which it counts that a sentence may go on, and that one has only begun."""
+_TRUSTED, _HINTED = 2.0, -1.0
+"""Odds from which a reading is answered by itself, and from which when the model wants to answer, too."""
+_LEAST_SILENCE = 2
+"""So many tokens of silence has a sentence behind it that nothing can follow: the letters come late themselves."""
+_URGENT_PRIORITY = 200  # nobody who says "stop" is waited for
 _ANSWERED = 50
 """For so many tokens without a letter, what comes of a sentence that something has come of already is left out."""
 
@@ -60,18 +72,24 @@ class Witness:
 
 
 class Listener:
-    """Follows one stream. counters: what the model put out and was left out or read otherwise.
+    """Follows one stream.
+
+    sentence: number of what is being said; behind a silence another begins. counters: what the model put out and was
+    left out or read otherwise.
 
     Thread: one caller at a time.
     """
 
     def __init__(self, grammar: Grammar, graph: LetterGraph, specs: Mapping[str, IntentSpec]) -> None:
         """specs: give intents their priority."""
-        self._grammar, self._reader, self._specs = grammar, Reader(graph), specs
+        self._reader, self._specs = Reader(graph), specs
+        self._means = lru_cache(_MOST_KEPT)(grammar.parse)  # the same sentence is looked at in several micro-turns
         self._letters = self._last = 0
         self._quiet = _APART
         self._is_read = True
         self._answered = _ANSWERED  # tokens since something came of a sentence
+        self.sentence = 0
+        self._wait: int | None = None  # tokens of silence that end what was spelled, once it was looked at
         self._waiting: list[Draft] = []
         self._waited = 0  # micro-turns
         self.counters: Counter[str] = Counter()
@@ -83,7 +101,9 @@ class Listener:
             if letter:
                 if self._quiet >= _APART or self._reader.tokens > _MOST_TOKENS:
                     self._begin()
+                self.sentence += self._quiet >= _SETTLED
                 self._quiet, self._is_read, self._answered = 0, False, _ANSWERED
+                self._wait = None
             else:
                 self._quiet += 1
                 self._answered += 1
@@ -91,6 +111,45 @@ class Listener:
                 self._reader.push(token, _SKIPPED_COST * self._letters)
             self._letters += letter not in (0, self._last)
             self._last = letter
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether somebody has just said something, or is saying it."""
+        return bool(self._letters) and self._quiet < _BROKEN_OFF
+
+    @property
+    def is_over(self) -> bool:
+        """Whether what somebody said is over, as far as the sentences of the grammar tell."""
+        return self._quiet >= max(_LEAST_SILENCE, self._needed())
+
+    def reply(self, *, is_wanted: bool) -> str | None:
+        """Return what is to be said to the sentence that was just spelled; None where that is the model's to know.
+
+        is_wanted: the model wants to answer.
+        """
+        if not self.is_heard:
+            return None
+        reading = self._reader.best()
+        least = _HINTED if is_wanted else _TRUSTED
+        meaning = self._means(reading.text) if reading and _spelled(reading) >= least else None
+        return (meaning.reply or None) if meaning else None
+
+    def _needed(self) -> int:
+        """Return how many tokens of silence end what was spelled, by what the sentences of the grammar leave open."""
+        if not self.is_heard:
+            return 0
+        if self._wait is None or self._quiet <= _SETTLED:  # the last letters come late
+            self._wait = self._opens()
+        return self._wait
+
+    def _opens(self) -> int:
+        whole, begun = self._reader.best(), self._reader.begun()
+        if begun is None or _spelled(begun) < _MAY_GO_ON or (whole and whole.cost + _AS_LIKELY < begun.cost):
+            return 0
+        if whole is None or whole.cost > begun.cost + _AS_LIKELY:
+            return _BROKEN_OFF if _spelled(begun) >= _HAS_BEGUN else 0
+        meaning = self._means(whole.text)
+        return 0 if meaning is not None and meaning.priority >= _URGENT_PRIORITY else _OPEN
 
     def decide(self, said: Sequence[Draft]) -> list[Draft]:
         """Return what is to be believed. said: what the model has put out in this micro-turn."""
@@ -109,11 +168,12 @@ class Listener:
         """Return what can be weighed now."""
         self._waiting += said
         self._waited = self._waited + 1 if self._waiting else 0
-        is_settled = self._quiet >= _SETTLED or self._waited > _PATIENCE_TURNS
-        if not (self._waiting and is_settled) and not (self._quiet >= _OVER and not self._is_read):
+        needed = self._needed()
+        is_settled = self._quiet >= max(_SETTLED, needed) or self._waited > _PATIENCE_TURNS + needed // 5
+        if not (self._waiting and is_settled) and not (self._quiet >= max(_OVER, needed) and not self._is_read):
             return []
         reading = self._reader.best() if self._letters else None
-        meaning = self._grammar.parse(reading.text) if reading else None
+        meaning = self._means(reading.text) if reading else None
         asked: list[Draft | None] = [*self._waiting] or [None]
         self._waiting, self._is_read = [], True
         return [Witness(reading, meaning, one) for one in asked]
@@ -135,7 +195,7 @@ def weighed(witness: Witness) -> Draft | None:
     read = _draft(meaning) if meaning else None
     if reading is None or read is None:
         return None if said is None else _sure(said, own + _UNSPELLED)
-    spelled = _A_SENTENCE + _A_LETTER * reading.letters - _A_COST * reading.cost
+    spelled = _spelled(reading)
     if said is not None and _content(said) == _content(read):
         return _sure(said, own + spelled)
     if said is not None and own + _UNSPELLED >= spelled + _UNSAID:
@@ -143,6 +203,11 @@ def weighed(witness: Witness) -> Draft | None:
     if _chance(spelled + _UNSAID) < (_LEAST if isinstance(read, IntentDraft) else _TIMER_FROM):
         return None
     return _sure(read, spelled + _UNSAID)
+
+
+def _spelled(reading: Reading) -> float:
+    """Return what speaks for a reading by itself, the logarithm of its odds."""
+    return _A_SENTENCE + _A_LETTER * reading.letters - _A_COST * reading.cost
 
 
 def _draft(meaning: Meaning) -> Draft | None:

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tml_ros.duplex.native.adapters import merge_adapters
+from tml_ros.duplex.native.answering import Answers, Said
 from tml_ros.duplex.native.checkpoint import TOKENIZER, fill, load_checkpoint, locate_checkpoint
 from tml_ros.duplex.native.config import NativeConfig
 from tml_ros.duplex.native.inputs import ABSENT, StreamInputs
 from tml_ros.duplex.native.listening import Listener
 from tml_ros.duplex.native.markup import MarkupParser, Parsed
+from tml_ros.duplex.native.overlapping import Overlap, OverlapStream
 from tml_ros.duplex.native.patches import fit
 from tml_ros.duplex.native.precision import Precision, prepare
 from tml_ros.duplex.native.reading import LetterGraph
@@ -50,6 +52,7 @@ from tml_ros.resources import locate
 
 __all__ = ["NativeModel", "NativeStream"]
 
+_TOLD_TURNS = 10  # for so long, 2 s, what the model says may be about text that came in
 _SILENT_S = 0.6  # without speech the person pauses for so long, then is silent
 _log = logging.getLogger(__name__)
 
@@ -79,6 +82,7 @@ class NativeModel:
         if config.spelling and manifest.trained and manifest.shape.sound_layers:
             self._grammar = Grammar(intents)
             self._letters = LetterGraph(self._grammar.graph(), LETTERS)
+        self._overlap = Overlap() if config.overlap and manifest.trained else None
         options = StepOptions(
             temperature=config.temperature,
             voice=config.voice,
@@ -96,7 +100,8 @@ class NativeModel:
             stepper = Stepper(stepper.model, stepper.options)
         parser = MarkupParser(self._vocabulary, self._specs)
         listener = None if self._grammar is None else Listener(self._grammar, self._letters, self._specs)
-        return NativeStream(self._config, stepper, self._vocabulary, parser, info, listener)
+        overlap = None if self._overlap is None else self._overlap.open()
+        return NativeStream(self._config, stepper, self._vocabulary, parser, info, listener, overlap)
 
     def close(self) -> None:
         """Do nothing: memory is freed with the object."""
@@ -113,8 +118,14 @@ class NativeStream:
         parser: MarkupParser,
         info: SessionInfo,
         listener: Listener | None = None,
+        overlap: OverlapStream | None = None,
     ) -> None:
-        """listener: weighs what the model puts out against what it spells; without one all of it is taken."""
+        """Begin.
+
+        Args:
+            listener: weighs what the model puts out against what it spells; without one all of it is taken.
+            overlap: has a say in whether a sound over the robot's voice takes the floor.
+        """
         self._config = config
         self._stepper = stepper
         self._shape = stepper.model.shape
@@ -122,30 +133,34 @@ class NativeStream:
         self._parser = parser
         self._device = stepper.model.embedding.weight.device
         self.state = stepper.model.new_state([info.seed])
-        self._listener = listener
+        self._listener, self._overlap = listener, overlap
         self._spelled_with = stepper.model.embedding.weight[list(vocabulary.letters)] if listener else None
         self._texts = TextQueue()
         self._counters: Counter[str] = Counter()
         self._silence_s = math.inf
         self._voice_kind: SpeechKind | None = None
+        self._untold = _TOLD_TURNS  # micro-turns since text came in
+        self._answers = None if listener is None or config.voice else Answers(listener)
 
     def step(self, turn: MicroTurn) -> MicroTurnOutput:
         """Take in, run, read what came out."""
-        result = self._stepper.step(self.inputs(turn).to(self._device), self.state)
+        inputs = self.inputs(turn).to(self._device)
+        result = self._stepper.step(inputs, self.state, lean=lambda: self._lean(turn))
         floor = FLOOR_MARKERS[Marker(int(result.floor))]
         ids = [token for token in result.text[0].tolist() if token != ABSENT]
         parsed = self._parser.push(ids, floor, turn, result.probability[0, : len(ids)].tolist())
         self._counters += parsed.counters
         self._counters["text_tokens"] += len(ids)
-        speech, audio = self._speak(parsed.speech, result, floor)
-        intents, timers = self._believed(parsed, turn)
+        said = self._answered(Said(floor, parsed.speech, parsed.delegations), turn)
+        speech, audio = self._speak(said.speech, result, floor)
+        intents, timers = self._believed(parsed)
         return MicroTurnOutput(
-            floor=floor,
+            floor=said.floor,
             user_state=self._user_state(result, turn),
             speech=speech,
             audio=audio,
             intents=self._sure(intents),
-            delegations=parsed.delegations,
+            delegations=said.tasks,
             timers=timers,
             counts=parsed.counts,
             transcripts=parsed.transcripts,
@@ -154,7 +169,8 @@ class NativeStream:
     def counters(self) -> dict[str, int]:
         """Return what was malformed, left out or dropped, and the text tokens that were put out."""
         own = self._counters + self._texts.counters
-        return dict(own if self._listener is None else own + self._listener.counters)
+        own += Counter() if self._listener is None else self._listener.counters
+        return dict(own if self._answers is None else own + self._answers.counters)
 
     def close(self) -> None:
         """Do nothing: memory is freed with the object."""
@@ -166,7 +182,7 @@ class NativeStream:
         for text in turn.texts:
             ids = [int(SOURCE_MARKERS[text.source]), *self._vocabulary.encode(text.text), int(Marker.DONE)]
             self._texts.add(ids, is_urgent=text.source is TextSource.USER)
-        is_playing = turn.playback is not None and turn.playback.state is PlaybackState.PLAYING
+        is_playing = _is_playing(turn)
         there, reference, frames = torch.tensor([True]), turn.reference, self._picture(turn)
         return StreamInputs(
             audio=_row(turn.audio),
@@ -178,6 +194,15 @@ class NativeStream:
             frame_present=None if frames is None else there,
             text=self._text(),
         )
+
+    def _lean(self, turn: MicroTurn) -> Tensor | None:
+        """Hear; return what a sound over the robot's voice adds to the chances of each floor, None for nothing."""
+        if self._listener is not None and turn.audio_valid:
+            self._listener.hear(self._spelled())
+        lean = 0.0 if self._overlap is None else self._overlap.lean(turn)
+        if not lean or self._parser.is_typed:
+            return None
+        return torch.tensor([[lean if floor is Floor.YIELD else 0.0 for floor in FLOOR_MARKERS.values()]])
 
     def _picture(self, turn: MicroTurn) -> Tensor | None:
         """Return the newest picture, [1, H, W, 3] uint8."""
@@ -214,12 +239,20 @@ class NativeStream:
             self._voice_kind, audio = None, audio[: 0 if floor is Floor.YIELD else DELAY_SAMPLES]
         return (whole,), audio
 
-    def _believed(self, parsed: Parsed, turn: MicroTurn) -> tuple[tuple[IntentDraft, ...], tuple[TimerDraft, ...]]:
+    def _answered(self, said: Said, turn: MicroTurn) -> Said:
+        """Return what goes out of what the model says: answers to speech may wait, to reports and typed text not."""
+        self._untold = 0 if turn.texts else self._untold + 1
+        if self._answers is None:
+            return said
+        if self._parser.is_typed or self._untold < _TOLD_TURNS:
+            self._answers.forget()
+            return said
+        return self._answers.take(said, is_playing=_is_playing(turn))
+
+    def _believed(self, parsed: Parsed) -> tuple[tuple[IntentDraft, ...], tuple[TimerDraft, ...]]:
         """Return what the model puts out, weighed against what it spells of what was said."""
         if self._listener is None:
             return parsed.intents, parsed.timers
-        if turn.audio_valid:
-            self._listener.hear(self._spelled())
         if self._parser.is_typed:
             return parsed.intents, parsed.timers
         found = self._listener.decide([*parsed.intents, *parsed.timers])
@@ -259,6 +292,10 @@ def _device(wanted: str) -> torch.device:
     if wanted == "cuda" and not torch.cuda.is_available():
         raise ConfigError("native.device is cuda, but torch finds no CUDA here; use auto or cpu")
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _is_playing(turn: MicroTurn) -> bool:
+    return turn.playback is not None and turn.playback.state is PlaybackState.PLAYING
 
 
 def _row(samples: NDArray[np.float32]) -> Tensor:

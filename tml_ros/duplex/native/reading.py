@@ -27,7 +27,7 @@ _NEVER = -1e4
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A whole sentence. cost: at least 0. tokens: from where it begins to now. letters: how many it has."""
+    """A sentence, or its beginning. cost: at least 0. tokens: from where it begins to now. letters: how many it has."""
 
     text: str
     cost: float
@@ -58,6 +58,7 @@ class LetterGraph:
         opens = np.repeat([first for _, first in groups], self.counts)
         self.is_repeated = np.array(finals, np.int64)[self.members] == opens
         self.finals = np.array(sorted(graph.lasts), np.int64)
+        self.goes_on = np.array(sorted(graph.goes_on), np.int64)
 
 
 class Reader:
@@ -115,9 +116,17 @@ class Reader:
 
     def best(self) -> Reading | None:
         """Return the cheapest whole sentence that ends now, None before there is any."""
+        return self._cheapest(self._graph.finals)
+
+    def begun(self) -> Reading | None:
+        """Return the cheapest one that is not over, or may go on after its last word; None before there is any."""
+        return self._cheapest(self._graph.goes_on)
+
+    def _cheapest(self, places: NDArray[np.int64]) -> Reading | None:
         graph = self._graph
-        scores = self._exit[graph.finals]
-        number = int(graph.finals[int(scores.argmax())])
+        if not len(places):
+            return None
+        number = int(places[int(self._exit[places].argmax())])
         if self._exit[number] <= _NEVER / 2:
             return None
         words, at, entry = list[str](), number, int(self._exit_from[number])

@@ -4,6 +4,7 @@ It owns what the weights do not say: how tokens are chosen, how experts are run,
 one so that a row's result does not depend on its neighbours to the bit.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +22,9 @@ from tml_ros.duplex.native.transformer import SPOKE, InteractionTransformer, Sig
 from tml_ros.duplex.native.vocoder import DELAY_SAMPLES
 from tml_ros.errors import ModelError
 
-__all__ = ["StepOptions", "StepResult", "Stepper"]
+__all__ = ["Lean", "StepOptions", "StepResult", "Stepper"]
+
+Lean = Callable[[], Tensor | None]
 
 _FLOOR_NOISE, _TEXT_NOISE, _VOICE_NOISE = 0, 1, 2000
 
@@ -97,6 +100,7 @@ class Stepper:
         state: StreamState,
         active: Tensor | None = None,
         forced: StreamTargets | None = None,
+        lean: Lean | None = None,
     ) -> StepResult:
         """Run one micro-turn.
 
@@ -105,6 +109,8 @@ class Stepper:
             state: B sessions, moved on in place.
             active: [B] bool, rows that have a micro-turn; the others stay as they are, to the bit. All by default.
             forced: floor [B] and text [B, N] that are put out whatever the model says, for known conversations.
+            lean: called when the sound was heard; what it returns, [1, 5], is added to the floor's logits before it is
+                chosen: what somebody else knows of it. For a single row.
 
         Raises:
             ModelError: there is more text than a micro-turn takes in.
@@ -115,7 +121,7 @@ class Stepper:
         active = torch.ones_like(inputs.audio_present) if active is None else active
         with torch.no_grad() if self.options.compile else torch.inference_mode():
             if not self.options.deterministic or state.batch == 1 or self.options.cuda_graphs:
-                return self._step(inputs, state, active, forced)
+                return self._step(inputs, state, active, forced, lean)
             made = [
                 self._step(inputs.rows(b, b + 1), state.row(b), active[b : b + 1], forced and forced.rows(b, b + 1))
                 for b in range(state.batch)
@@ -123,11 +129,18 @@ class Stepper:
             return StepResult.join(made)
 
     def _step(
-        self, inputs: StreamInputs, state: StreamState, active: Tensor, forced: StreamTargets | None
+        self,
+        inputs: StreamInputs,
+        state: StreamState,
+        active: Tensor,
+        forced: StreamTargets | None,
+        lean: Lean | None = None,
     ) -> StepResult:
         model, passes = self.model, self._passes(state)
         hidden, sights = passes.begin(inputs, state, active, "rows")
         floor_logits = model.floor_logits(hidden)
+        leaned = None if lean is None else lean()
+        floor_logits = floor_logits if leaned is None else floor_logits + leaned.to(floor_logits)
         auxiliary = model.auxiliary(hidden).float()
         floor = forced.floor if forced else self._choose(floor_logits, state, _FLOOR_NOISE) + min(FLOOR_MARKERS)
         text, probability, text_logits = self._say(floor, state, active, sights, forced)
