@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer, models
 
 from tml_ros.cli import main as cli
@@ -68,6 +70,25 @@ def test_checkpoint_is_replaced_only_when_that_is_asked(preset, tmp_path, capsys
     assert "exists already; choose another name or replace it with --force" in capsys.readouterr().err
     run("checkpoint", "make", preset, tmp_path / "out", "--force", "--seed", 5, "--json", capsys=capsys)
     run("checkpoint", "make", tmp_path / "out", tmp_path / "out", "--force", "--json", capsys=capsys)
+
+
+def test_weights_are_the_mean_of_two_when_they_fit(preset, tmp_path, capsys):
+    for seed in (1, 2):
+        run("checkpoint", "make", preset, tmp_path / f"{seed}", "--seed", seed, "--json", capsys=capsys)
+    made = run("checkpoint", "mean", tmp_path / "out", tmp_path / "1", tmp_path / "2", "--json", capsys=capsys)
+    assert not made["trained"]
+    one, two, mean = (load_file(tmp_path / name / "model.safetensors") for name in ("1", "2", "out"))
+    assert all(torch.equal(mean[name], (one[name] + two[name]) / 2) for name in one)
+    assert not torch.equal(mean["embedding.weight"], one["embedding.weight"])
+
+
+def test_error_says_so_when_there_is_nothing_to_average_or_tokenizers_differ(preset, tmp_path, capsys):
+    run("checkpoint", "make", preset, tmp_path / "1", "--json", capsys=capsys)
+    assert main(["checkpoint", "mean", str(tmp_path / "out"), str(tmp_path / "1")]) == 1
+    assert "two checkpoints or more" in capsys.readouterr().err
+    assert main(["checkpoint", "mean", str(tmp_path / "out"), str(tmp_path / "1"), "tiny"]) == 1
+    assert "differ in shape or tokenizer" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_preset_is_described_when_it_has_no_weights(capsys):

@@ -1,9 +1,10 @@
-"""``tml checkpoint make`` and ``tml checkpoint info``: random weights for a preset, and what is in a checkpoint.
+"""``tml checkpoint``: random weights for a preset, the mean of checkpoints, and what is in one.
 
 torch is imported only when one of them runs: it takes seconds, and not every machine has it.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from tml_ros.cli.native import native_module
 if TYPE_CHECKING:
     from tml_ros.duplex.native.checkpoint import CheckpointManifest
 
-__all__ = ["info", "make"]
+__all__ = ["info", "make", "mean"]
 
 _FULL = 1 << 40  # tokens of a context that fills every window
 
@@ -39,6 +40,17 @@ def make(preset: str, out: Path, *, seed: int, dtype: str, force: bool, as_json:
     module = native_module("checkpoint")
     manifest = module.make_untrained(module.locate_checkpoint(preset), out, seed=seed, dtype=dtype, replace=force)
     return _show(manifest, as_json)
+
+
+def mean(checkpoints: Sequence[str], out: Path, *, force: bool, as_json: bool) -> int:
+    """Write the mean of checkpoints, show it and end with one line of JSON.
+
+    Raises:
+        ModelError: they do not go together, one cannot be used, or ``out`` exists.
+        ConfigError: a configuration is wrong.
+        MissingDependencyError: torch is not installed.
+    """
+    return _show(native_module("averaging").average(checkpoints, out, replace=force), as_json)
 
 
 def info(checkpoint: str, *, as_json: bool) -> int:

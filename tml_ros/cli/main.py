@@ -234,6 +234,12 @@ def _add_checkpoint(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     make.add_argument("--force", action="store_true", help="replace OUT if it is a checkpoint")
     make.add_argument("--json", action="store_true", help="print JSON only")
     make.set_defaults(run=_run_checkpoint_make)
+    mean = actions.add_parser("mean", help="take the mean of checkpoints that were trained from one another")
+    mean.add_argument("out", type=Path)
+    mean.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="name or folder, two or more")
+    mean.add_argument("--force", action="store_true", help="replace OUT if it is a checkpoint")
+    mean.add_argument("--json", action="store_true", help="print JSON only")
+    mean.set_defaults(run=_run_checkpoint_mean)
     info = actions.add_parser("info", help="check a checkpoint and say what is in it and what it costs")
     info.add_argument("checkpoint", help="name or folder")
     info.add_argument("--json", action="store_true", help="print JSON only")
@@ -391,6 +397,12 @@ def _run_checkpoint_make(options: argparse.Namespace) -> int:
         force=options.force,
         as_json=options.json,
     )
+
+
+def _run_checkpoint_mean(options: argparse.Namespace) -> int:
+    from tml_ros.cli import checkpoint
+
+    return checkpoint.mean(options.checkpoints, options.out, force=options.force, as_json=options.json)
 
 
 def _run_checkpoint_info(options: argparse.Namespace) -> int:

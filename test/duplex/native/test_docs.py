@@ -31,11 +31,12 @@ def test_commands_are_known_when_they_are_copied(page, tmp_path, monkeypatch, ca
     assert {" ".join(command[:3]) for command in commands} == {
         "tml checkpoint info",
         "tml checkpoint make",
+        "tml checkpoint mean",
         "tml replay demo_bag",  # test_model.py replays a bag
         "tml bench native",  # test/cli/test_bench.py
     }
     monkeypatch.chdir(tmp_path)
-    for command in commands[:2]:
+    for command in commands[:3]:
         assert main(command[1:]) == 0
         assert json.loads(capsys.readouterr().out.splitlines()[-1])["name"] == "micro"
 
