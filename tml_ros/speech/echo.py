@@ -156,7 +156,8 @@ class EchoCanceller:
         late = np.concatenate([self._late, linear])
         late, self._late = late[: len(audio)], late[len(audio) :]
         suppressed = self._module.run(linear, played)
-        cleaned = suppressed + self._past.follow(self._filter.near) * (late - suppressed)
+        past = self._past.follow(self._filter.near)
+        cleaned = np.asarray(suppressed + past * (late - suppressed), np.float32)
         heard = np.repeat(~self._filter.lost, BLOCK_SAMPLES)
         return np.asarray(cleaned * self._gate(cleaned) * heard, np.float32)
 
@@ -170,8 +171,8 @@ class EchoCanceller:
             softer_db = 10.0 * float(np.log10((echo_power + 1e-12) / (self._left_power + 1e-12)))
             is_sound = echo_power > 0.0 and self._left_power > _NOISE * self._least_power
             wanted.append((self._config.gate_db - softer_db) / _SOFTER_DB if is_sound else 0.0)
-        is_open = self._open.follow(np.clip(wanted, 0.0, 1.0))
-        return _SHUT + (1 - _SHUT) * np.maximum(is_open, self._idle.follow(echo_powers == 0.0))
+        is_open = np.maximum(self._open.follow(np.clip(wanted, 0.0, 1.0)), self._idle.follow(echo_powers == 0.0))
+        return np.asarray(_SHUT + (1 - _SHUT) * is_open, np.float32)
 
 
 class _Fader:
