@@ -102,7 +102,7 @@ def test_bytes_equal_those_of_ros_when_rclpy_is_installed(name: str) -> None:
     ros_type = getattr(module, word)
 
     @given(trees(name))
-    @settings(max_examples=3, database=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=3, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
     def compare(tree: dict[str, Any]) -> None:
         ours = bytes(typestore().serialize_cdr(tree_to_message(typestore(), name, tree), name))
         theirs = serialization.serialize_message(serialization.deserialize_message(ours, ros_type))
