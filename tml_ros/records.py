@@ -167,6 +167,11 @@ class MicroTurn:
     texts: tuple[TextInput, ...] = ()
     playback: PlaybackReport | None = None
 
+    @property
+    def is_playing(self) -> bool:
+        """Whether the loudspeaker plays, as far as it has told."""
+        return self.playback is not None and self.playback.state is PlaybackState.PLAYING
+
 
 # ---------------------------------------------------------------------------------------------------- model output
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tml_ros.duplex.protocol import DuplexStream, SessionInfo
-from tml_ros.records import Floor, MicroTurn, MicroTurnOutput, PlaybackState, SpeechText
+from tml_ros.records import Floor, MicroTurn, MicroTurnOutput, SpeechText
 
 __all__ = ["AlwaysTalkConfig", "AlwaysTalkModel", "EchoConfig", "EchoModel", "SilenceConfig", "SilenceModel"]
 
@@ -70,8 +70,7 @@ class AlwaysTalkModel:
 
 class _AlwaysTalkStream:
     def step(self, turn: MicroTurn) -> MicroTurnOutput:
-        is_playing = turn.playback is not None and turn.playback.state is PlaybackState.PLAYING
-        return MicroTurnOutput(floor=Floor.SPEAK, speech=() if is_playing else (SpeechText(_TALK),))
+        return MicroTurnOutput(floor=Floor.SPEAK, speech=() if turn.is_playing else (SpeechText(_TALK),))
 
     def counters(self) -> dict[str, int]:
         return {}

@@ -41,7 +41,6 @@ from tml_ros.records import (
     IntentDraft,
     MicroTurn,
     MicroTurnOutput,
-    PlaybackState,
     SpeechKind,
     SpeechText,
     TextSource,
@@ -182,12 +181,11 @@ class NativeStream:
         for text in turn.texts:
             ids = [int(SOURCE_MARKERS[text.source]), *self._vocabulary.encode(text.text), int(Marker.DONE)]
             self._texts.add(ids, is_urgent=text.source is TextSource.USER)
-        is_playing = _is_playing(turn)
         there, reference, frames = torch.tensor([True]), turn.reference, self._picture(turn)
         return StreamInputs(
             audio=_row(turn.audio),
             audio_present=torch.tensor([turn.audio_valid > 0]),
-            playing=torch.tensor([is_playing]),
+            playing=torch.tensor([turn.is_playing]),
             reference=None if reference is None else _row(reference),
             reference_present=None if reference is None else there,
             frames=frames,
@@ -247,13 +245,11 @@ class NativeStream:
         if self._parser.is_typed or self._untold < _TOLD_TURNS:
             self._answers.forget()
             return said
-        return self._answers.take(said, is_playing=_is_playing(turn))
+        return self._answers.take(said, is_playing=turn.is_playing)
 
     def _believed(self, parsed: Parsed) -> tuple[tuple[IntentDraft, ...], tuple[TimerDraft, ...]]:
         """Return what the model puts out, weighed against what it spells of what was said."""
-        if self._listener is None:
-            return parsed.intents, parsed.timers
-        if self._parser.is_typed:
+        if self._listener is None or self._parser.is_typed:
             return parsed.intents, parsed.timers
         found = self._listener.decide([*parsed.intents, *parsed.timers])
         return (
@@ -292,10 +288,6 @@ def _device(wanted: str) -> torch.device:
     if wanted == "cuda" and not torch.cuda.is_available():
         raise ConfigError("native.device is cuda, but torch finds no CUDA here; use auto or cpu")
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def _is_playing(turn: MicroTurn) -> bool:
-    return turn.playback is not None and turn.playback.state is PlaybackState.PLAYING
 
 
 def _row(samples: NDArray[np.float32]) -> Tensor:

@@ -12,7 +12,7 @@ from tml_ros.duplex.cascade.echo import EchoGuard
 from tml_ros.duplex.cascade.floor import OverlapJudge
 from tml_ros.duplex.cascade.overlap import OverlapClassifier
 from tml_ros.duplex.cascade.vad import SileroVad, VadStream
-from tml_ros.records import MicroTurn, PlaybackState
+from tml_ros.records import MicroTurn
 from tml_ros.resources import locate
 
 __all__ = ["Overlap", "OverlapStream"]
@@ -56,11 +56,10 @@ class OverlapStream:
 
         0 while the robot does not speak.
         """
-        is_playing = turn.playback is not None and turn.playback.state is PlaybackState.PLAYING
-        is_echo = is_playing and self._echo.is_echo(turn.audio, turn.reference)
+        is_echo = turn.is_playing and self._echo.is_echo(turn.audio, turn.reference)
         frames = self._vad.push(turn.audio)
-        self._judge.hear(turn.audio, [0.0] * len(frames) if is_echo else frames, attends=is_playing)
-        if not is_playing:
+        self._judge.hear(turn.audio, [0.0] * len(frames) if is_echo else frames, attends=turn.is_playing)
+        if not turn.is_playing:
             return 0.0
         chance = self._judge.chance()
         chance = min(max(_NOBODY if chance is None else chance, 1 - _SUREST), _SUREST)

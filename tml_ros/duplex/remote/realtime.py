@@ -29,7 +29,6 @@ from tml_ros.records import (
     Floor,
     MicroTurn,
     MicroTurnOutput,
-    PlaybackState,
     SpeechText,
     TextSource,
     TranscriptEvent,
@@ -144,14 +143,13 @@ class RealtimeTalk:
         """Return the next 200 ms of the answer, or fall silent for somebody who has begun to speak."""
         transcripts, self._transcripts = [self._transcript(*one, turn) for one in self._transcripts], []
         has_bid, self._has_bid = self._has_bid, False
-        is_playing = turn.playback is not None and turn.playback.state is PlaybackState.PLAYING
-        if has_bid and (is_playing or self._voice):
+        if has_bid and (turn.is_playing or self._voice):
             self._interrupt(turn)
             return MicroTurnOutput(Floor.YIELD, self._user, transcripts=tuple(transcripts))
         piece = self._voice.take()
         if piece is None:
-            waits = self._is_thinking and not is_playing
-            floor = Floor.SPEAK if is_playing else Floor.HOLD if waits else Floor.LISTEN
+            waits = self._is_thinking and not turn.is_playing
+            floor = Floor.SPEAK if turn.is_playing else Floor.HOLD if waits else Floor.LISTEN
             return MicroTurnOutput(floor, self._user, transcripts=tuple(transcripts))
         speech = (SpeechText(piece.text, last=piece.last),)
         return MicroTurnOutput(Floor.SPEAK, self._user, speech, piece.audio, transcripts=tuple(transcripts))
