@@ -5,6 +5,7 @@ of its speech, and on until the time is up. Every figure is read from the record
 """
 
 import contextlib
+import gc
 import itertools
 import os
 import time
@@ -38,7 +39,9 @@ def talk(server, graph, audio, amount, request):
     voices = (0, 2, 4) if told.is_whole else (0,)
     told.robot = robot = robot_module.Robot(graph, server, audio("room").Room)
     began = time.time()
+    gc.disable()  # looking through half an hour of messages takes a core for up to 0.8 s, and a block may be late then
     with contextlib.ExitStack() as stack:
+        stack.callback(gc.enable)
         stack.callback(lambda: print(robot.log_texts()))
         stack.callback(robot.room.kill)
         told.alone = _alone(robot, 60.0 * amount("MINUTES", 0.4))
