@@ -4,15 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from tml_ros.duplex.native.adapters import read_header
 from tml_ros.errors import InputError
 from tml_ros.intents import Grammar, load_intents
 from tml_ros.intents.labels import Label
 from tml_ros.records import IntentDraft, SpeechText
-from tml_ros.training.corpus import Corpus
-from tml_ros.training.lessons import LESSON, Lessons, Recording
-from tml_ros.training.tuning import Tuning, tune
+from tml_ros.training.corpus import LESSON, Corpus
+from tml_ros.training.lessons import Lessons, Recording
+from tml_ros.training.tuning import Course, Tuning, tune
 
 ATHENA = Label(0.5, 1.0, "Athena!", "__intent_greet__", {"recipient": "speaker"}, "Here.")
 NOTHING = Label(2.0, 2.6, "never you mind that")
@@ -74,8 +75,35 @@ def test_reason_is_told_when_labels_contradict_each_other_or_are_empty(corpus):
             Lessons([recording(*labels)], corpus, grammar)
 
 
+def test_intents_file_is_enough_when_it_says_all_that_should_follow(corpus, lessons):
+    intents = load_intents()
+    go = Label(0.5, 1.0, "Stop!", Grammar(intents).parse("stop").intent)
+    assert Lessons([recording(go, NOTHING)], corpus, Grammar(intents), voices=2).are_read
+    assert not lessons.are_read  # nothing says what "athena" means
+    told = replace(go, reply="Never.")
+    assert not Lessons([recording(told)], corpus, Grammar(intents), voices=2).are_read
+
+
+def test_lessons_are_saved_beside_what_was_known(lessons, corpus, tmp_path):
+    lessons.save(tmp_path)
+    saved = Corpus.load(tmp_path)
+    assert saved.texts(LESSON) == ["athena", "never you mind that"]
+    assert len(saved.parts) == len(corpus.parts) + len(saved.all(LESSON))
+    assert np.allclose(saved.sound(saved.parts[-1]), corpus.sound(corpus.parts[-1]), atol=1e-4)
+
+
+def test_only_spelling_is_learned_when_the_intents_file_says_the_rest(corpus, repository, helpers, tmp_path):
+    folder = helpers("test/duplex/native/conftest.py").with_stem(repository / "models" / "tiny", tmp_path, 1)
+    lessons = Lessons([recording(NOTHING)], corpus, Grammar(load_intents()), voices=2)
+    tuning, said = Tuning(Course(2, 2, 4.0, 1e-3), Course(5, 2, 4.0, 1e-3), turns=4, rank=2, threads=1), []
+    done = tune(str(folder), lessons, tmp_path / "lab.safetensors", tuning, said.append)
+    assert done.steps == 2 and said[-1].startswith("step 2 of 2, loss of new words spelled ")
+    with safe_open(done.adapter, framework="pt") as file:
+        assert {name.split(".")[0] for name in file.keys()} == {"sound"}  # noqa: SIM118
+
+
 def test_adapter_is_written_and_the_same_again_when_lessons_are_taught(lessons, repository, tmp_path):
-    tuning, said, found = Tuning(steps=1, rows=2, turns=4, rank=2, threads=1), [], []
+    tuning, said, found = Tuning(answering=Course(1, 2, 4.0, 1e-3), turns=4, rank=2, threads=1), [], []
     for name in ("a", "b"):
         path = tmp_path / name / "lab.safetensors"
         assert tune(str(repository / "models" / "tiny"), lessons, path, tuning, said.append).steps == 1

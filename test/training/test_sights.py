@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tml_ros.records import CountDraft, Floor, SpeechText, TextSource
-from tml_ros.sights import SightEvent, SightKind, make_scene
-from tml_ros.training.sights import PHRASES, due_turn, sight_conversation, sight_conversations, skill_of
+from tml_ros.sights import PHRASES, SightEvent, SightKind, make_scene
+from tml_ros.training.sights import due_turn, sight_conversation, sight_conversations, skill_of
 
 
 def said(conversation) -> list[tuple[int, str]]:

@@ -321,7 +321,7 @@ def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     teach.add_argument("--from", dest="start_from", metavar="CHECKPOINT", help="name or folder; it is not changed")
     teach.add_argument("--bags", type=Path, metavar="DIR", help="bags with the tables of `tml label` beside them")
     teach.add_argument("--intents", metavar="FILE", help="intents file (default: the one of this package)")
-    teach.add_argument("--steps", type=int, metavar="N", help="of learning (default: 300)")
+    teach.add_argument("--steps", type=int, metavar="N", help="of learning to spell, and to answer (default: 300 each)")
     train.set_defaults(run=_run_train)
 
 

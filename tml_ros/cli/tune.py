@@ -5,6 +5,7 @@ torch is imported only when it runs: it takes seconds, and not every machine has
 
 import argparse
 import json
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,11 @@ def tune(options: argparse.Namespace) -> int:
     corpus = tuning.rehearsal_corpus(options.corpus or out.with_name(f"{out.stem}.rehearsal"))
     grammar = Grammar(load_intents(locate(options.intents) if options.intents else None))
     made = lessons.Lessons(_recordings(options.bags, lessons), corpus, grammar)
-    given = {"steps": options.steps, "threads": options.threads, "seconds": options.seconds}
+    given = {"threads": options.threads, "seconds": options.seconds}
     settings = tuning.Tuning(**{name: value for name, value in given.items() if value is not None})
+    if options.steps is not None:
+        courses = {name: replace(getattr(settings, name), steps=options.steps) for name in ("spelling", "answering")}
+        settings = replace(settings, **courses)
     say = (lambda line: None) if options.json else (lambda line: print(line, flush=True))
     done = tuning.tune(options.start_from, made, out, settings, say)
     facts = {"adapter": str(done.adapter), "bytes": done.adapter.stat().st_size, "teaches": made.texts}

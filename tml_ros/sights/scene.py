@@ -81,7 +81,11 @@ class SightScene:
         """Return the picture [H, W, 3] uint8 RGB that is shown at a time. size: width, height."""
         if size not in self._sets:
             self._sets[size] = _Set(self._stage, size, self._seed)
-        return self._sets[size].take(self._stage.camera.time_of(time_s))
+        return self._sets[size].take(self.taken_at(time_s))
+
+    def taken_at(self, time_s: float) -> float:
+        """Return when the picture was taken that is shown at a time; before that time while the camera is frozen."""
+        return self._stage.camera.time_of(time_s)
 
     def truth(self, fps: float = 10.0) -> tuple[SightEvent, ...]:
         """Return what can be seen to happen when frames are taken at a rate."""
@@ -89,7 +93,7 @@ class SightScene:
         frames: list[tuple[float, Evidence]] = []
         taken_s = -1.0
         for time_s in times:
-            before_s, taken_s = taken_s, self._stage.camera.time_of(time_s)
+            before_s, taken_s = taken_s, self.taken_at(time_s)
             frames.append((time_s, self._evidence(taken_s, is_frozen=before_s == taken_s)))
         present = [actor for kind, actor in frames[0][1].values if kind is SightKind.PERSON_ENTERS]
         events = (*find_events(frames, present), *self._repetitions())

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from tml_ros.errors import InputError
 from tml_ros.records import SAMPLE_RATE_HZ
 
-__all__ = ["KINDS", "SPLITS", "Corpus", "Part", "export", "save"]
+__all__ = ["KINDS", "LESSON", "SPLITS", "Corpus", "Part", "export", "save"]
 
 Sound = NDArray[np.float32]
-KINDS = ("word", "sentence", "paused", "talk", "meeting", "noise", "robot", "reply", "hum", "cough", "knock")
+LESSON = "lesson"
+KINDS = ("word", "sentence", "paused", "talk", "meeting", "noise", "robot", "reply", "hum", "cough", "knock", LESSON)
 SPLITS = ("train", "dev", "held")
 _FORMAT = 1
 _SHARD_SAMPLES = 30 * 60 * SAMPLE_RATE_HZ
@@ -33,7 +34,7 @@ class Part:
 
     Attributes:
         kind: one of KINDS. word, sentence and paused are addressed to the robot, paused with silence inside; talk is
-            read or spoken to nobody, by one person; robot and reply are the robot's own.
+            read or spoken to nobody, by one person; robot and reply are the robot's own; lesson is what a lab teaches.
         text: its words, "" where nobody knows them.
         means: the words that are meant, where hesitations and corrections are among those that are said.
         voice: who speaks, or what sounds.

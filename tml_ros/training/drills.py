@@ -18,7 +18,7 @@ from tml_ros.duplex.native.inputs import ABSENT
 from tml_ros.duplex.native.shape import FRAMES_PER_TURN, NativeShape
 from tml_ros.duplex.native.tokens import FLOOR_MARKERS
 from tml_ros.records import Floor
-from tml_ros.training.corpus import Part
+from tml_ros.training.corpus import LESSON, Part
 from tml_ros.training.corpus_texts import COMMAND_WORDS
 from tml_ros.training.encoding import Arrays, spelled
 from tml_ros.training.settings import Stage
@@ -104,6 +104,9 @@ class Drills:
         corpus = self.spectra.corpus
         if kind == "sound":
             return _pick(corpus.all("cough" if rng.random() < 0.5 else "knock", splits.made), rng)
+        if kind == LESSON:  # a text first, so that rare ones are practised as often
+            real, made = self._said(LESSON, str(rng.choice(corpus.texts(LESSON, splits.made))), splits)
+            return _pick(real if real and (not made or rng.random() < _REAL) else made, rng)
         text = str(rng.choice(COMMAND_WORDS)) if kind == "command" else ""
         if kind in ("command", "word"):
             real, made = self._said("word", text, splits)
@@ -146,7 +149,7 @@ class Drills:
 @functools.lru_cache(maxsize=16)
 def _shares(skills: tuple[tuple[str, float], ...]) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     """Return what is practised, and how often; ``drill`` or nothing stands for the usual."""
-    given = {name: share for name, share in skills if name in SHARES} or SHARES
+    given = {name: share for name, share in skills if name in (*SHARES, LESSON)} or SHARES
     return tuple(given), np.array(list(given.values())) / sum(given.values())
 
 

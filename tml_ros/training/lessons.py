@@ -7,6 +7,7 @@ neither bags nor weights.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from tml_ros.intents.grammar import Grammar, normalise
 from tml_ros.intents.labels import Label
 from tml_ros.records import SAMPLE_RATE_HZ, DelegationDraft, IntentDraft, SpeechText
 from tml_ros.training.conversation import Conversation
-from tml_ros.training.corpus import Corpus, Part
+from tml_ros.training.corpus import LESSON, Corpus, Part, save
 from tml_ros.training.corpus_clips import Job, spoken_part, word_ends
 from tml_ros.training.meanings import Answer, Meanings
 from tml_ros.training.overlap_clips import even
@@ -26,10 +27,9 @@ from tml_ros.training.scene_stage import FULL, Stage
 from tml_ros.training.scene_timeline import Timeline
 from tml_ros.training.scenes import WEIGHTS, compose
 
-__all__ = ["LESSON", "Lessons", "Recording"]
+__all__ = ["Lessons", "Recording"]
 
 Sound = NDArray[np.float32]
-LESSON = "lesson"
 _SYNTHETIC = 24  # voices for each new text
 _TAUGHT = 0.65  # share of what is said in a lesson; the rest are words and sentences that were known before
 _MARGIN = SAMPLE_RATE_HZ // 20
@@ -66,10 +66,11 @@ class Lessons:
             InputError: nothing is labelled, or the same words should lead to different things.
         """
         self._answers = _answers(recordings)
-        texts = sorted(text for text in self._answers if text)
+        texts = self.texts
         pieces = [piece for recording in recordings for piece in _cut(recording)]
         pieces += [piece for number, text in enumerate(texts) for piece in _spoken(text, (seed, number), voices)]
-        self._taught, self._known = _corpus(pieces), known
+        self._pieces, self._known = pieces, known
+        self._taught = _corpus(pieces)
         self._meanings = _Taught(self._answers, grammar)
         self._stage, self._seed = stage, seed
 
@@ -93,6 +94,16 @@ class Lessons:
             at = max(said.end + cast.seconds(0.5, 1.5), cast.answer(line, answer, said.over) + cast.seconds(0.15, 0.8))
         return cast.finish(line)
 
+    @property
+    def are_read(self) -> bool:
+        """Whether everything that should follow follows from the words, by the intents file."""
+        return all(_says_as_much(self._meanings.by_grammar(text), answer) for text, answer in self._answers.items())
+
+    def save(self, folder: Path) -> None:
+        """Write what is taught and what was known before as one corpus, to be drilled."""
+        taught = ((replace(part, kind=LESSON), sound) for part, sound in self._pieces if part.text)
+        save(folder, (*taught, *((part, self._known.sound(part)) for part in self._known.parts)))
+
     def rehearsal(self, index: int) -> Conversation:
         """Return a scene of what was known before."""
         return compose(self._known, WEIGHTS, self._seed, index, self._stage)
@@ -113,8 +124,18 @@ class _Taught(Meanings):
 
     def __init__(self, answers: Mapping[str, Answer], grammar: Grammar) -> None:
         super().__init__(grammar)
-        known = self.of
+        self.by_grammar = known = self.of
         self.of = lambda text: answers[normalise(text)] if normalise(text) in answers else known(text)  # type: ignore
+
+
+def _says_as_much(meant: Answer, wanted: Answer) -> bool:
+    """Tell whether the records are those that are wanted, and the words where some are."""
+    records = [[_content(one) for one in answer.records] for answer in (meant, wanted)]
+    return records[0] == records[1] and wanted.reply in ("", meant.reply)
+
+
+def _content(record: Record) -> Record:
+    return replace(record, priority=0) if isinstance(record, IntentDraft) else record
 
 
 def _answers(recordings: Sequence[Recording]) -> dict[str, Answer]:

@@ -13,26 +13,12 @@ from numpy.typing import NDArray
 
 from tml_ros.duplex.native.markup import Record
 from tml_ros.records import MICRO_TURN_SAMPLES, CountDraft, Floor, SpeechKind, SpeechText, TextSource
-from tml_ros.sights import SightEvent, SightKind, SightScene, make_scene
+from tml_ros.sights import PHRASES, SightEvent, SightKind, SightScene, make_scene
 from tml_ros.training.conversation import Conversation, Target
 
-__all__ = ["COUNT_REQUESTS", "PHRASES", "due_turn", "sight_conversation", "sight_conversations", "skill_of"]
+__all__ = ["COUNT_REQUESTS", "due_turn", "sight_conversation", "sight_conversations", "skill_of"]
 
 TURN_S = 0.2
-PHRASES: Mapping[SightKind, str] = {
-    SightKind.PERSON_ENTERS: "someone came in",
-    SightKind.PERSON_IN_ZONE: "please leave the marked zone",
-    SightKind.HAND_IN_ZONE: "careful, your hand is in the zone",
-    SightKind.FLAME: "careful, a flame",
-    SightKind.SMOKE: "careful, there is smoke",
-    SightKind.SPILL: "careful, a spill",
-    SightKind.GOGGLES_MISSING: "please put your goggles on",
-    SightKind.SLOUCHING: "sit up straight",
-    SightKind.LENS_COVERED: "something covers my camera",
-    SightKind.FROZEN: "my picture is frozen",
-    SightKind.TOO_DARK: "it is too dark to see",
-}
-"""What is said of each kind. An object that is away is nothing to speak of."""
 COUNT_REQUESTS = ("count my {}", "count the {}", "please count {}", "how many {} do i do")
 DELAY_TURNS: Mapping[SightKind, int] = {SightKind.SLOUCHING: 2, SightKind.FROZEN: 2, SightKind.REPETITION: 0}
 """Micro-turns from that of the first frame that shows it to that in which it is said, where it is not 1."""

@@ -1,5 +1,6 @@
 """Small models and made-up conversations for the tests of the native model."""
 
+import shutil
 from pathlib import Path
 from types import ModuleType
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 import yaml
 
+from tml_ros.duplex.native.checkpoint import make_untrained
 from tml_ros.duplex.native.inputs import ABSENT, StreamInputs
 from tml_ros.duplex.native.losses import LossWeights
 from tml_ros.duplex.native.shape import NativeShape
@@ -16,6 +18,18 @@ from tml_ros.duplex.native.vocabulary import Vocabulary
 
 torch.set_num_threads(1)
 MODELS = Path(__file__).resolve().parents[3] / "models"
+
+
+def with_stem(preset: Path, folder: Path, layers: int) -> Path:
+    """Make a checkpoint with so many layers in the stem of sound, otherwise as another, with random weights."""
+    bare = shutil.copytree(preset, folder / "preset")
+    (bare / "model.safetensors").unlink()
+    content = yaml.safe_load((bare / "config.yaml").read_text())
+    del content["files"]["model.safetensors"]
+    content["shape"] |= {"sound_layers": layers, "sound_kernel": 3}
+    (bare / "config.yaml").write_text(yaml.safe_dump(content))
+    make_untrained(bare, folder / "model", seed=5)
+    return folder / "model"
 
 
 @pytest.fixture(scope="session")

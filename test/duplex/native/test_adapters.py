@@ -9,6 +9,8 @@ import torch
 import yaml
 
 from tml_ros.duplex.native.adapters import (
+    PARTS,
+    Part,
     add_adapter,
     header_of,
     is_adapter,
@@ -21,7 +23,7 @@ from tml_ros.duplex.native.config import NativeConfig
 from tml_ros.duplex.native.inputs import StreamInputs
 from tml_ros.duplex.native.model import NativeModel
 from tml_ros.duplex.native.stepping import Stepper
-from tml_ros.duplex.native.transformer import InteractionTransformer
+from tml_ros.duplex.native.transformer import HEARD, InteractionTransformer
 from tml_ros.errors import ModelError
 
 
@@ -37,15 +39,15 @@ def model_of(folder: Path) -> InteractionTransformer:
     return model
 
 
-def taught(folder: Path, path: Path, seed: int) -> InteractionTransformer:
+def taught(folder: Path, path: Path, seed: int, part: Part = "blocks") -> InteractionTransformer:
     """Write an adapter whose factors are all drawn, as if it had been trained, and return the model with it."""
     model = model_of(folder)
-    add_adapter(model, rank=2, scale=2.0, seed=seed)
+    add_adapter(model, part, rank=2, scale=2.0, seed=seed)
     noise = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         if is_adapter(name):
             parameter.data += 0.2 * torch.randn(parameter.shape, generator=noise)
-    save_adapter(model, path, header_of(load_checkpoint(folder)[0], path.stem, 2, 2.0, ("athena",)))
+    save_adapter([model], path, header_of(load_checkpoint(folder)[0], path.stem, 2, 2.0, ("athena",)))
     return model
 
 
@@ -57,11 +59,12 @@ def heard(model: InteractionTransformer) -> torch.Tensor:
     return torch.cat([stepper.step(inputs, state).floor_logits for _ in range(3)])
 
 
-def test_new_adapter_changes_nothing_and_only_it_is_marked_when_it_is_added(tiny):
+@pytest.mark.parametrize("part", PARTS)
+def test_new_adapter_changes_nothing_and_only_it_is_marked_when_it_is_added(tiny, part):
     model, plain = model_of(tiny), model_of(tiny)
-    add_adapter(model, rank=2, scale=2.0, seed=0)
+    add_adapter(model, part, rank=2, scale=2.0, seed=0)
     marked = [name for name, _ in model.named_parameters() if is_adapter(name)]
-    assert marked and all(name.endswith((".up", ".down")) for name in marked)
+    assert marked and all(name.startswith(f"{part}.") and name.endswith((".up", ".down")) for name in marked)
     assert not any("router" in name for name in marked)
     assert torch.equal(heard(model), heard(plain))
 
@@ -73,6 +76,37 @@ def test_merged_model_gives_the_same_bits_as_the_trained_one_when_it_is_loaded(t
     assert torch.equal(heard(merged), heard(trained)) and not torch.equal(heard(merged), heard(model_of(tiny)))
     header = read_header(tmp_path / "lab.safetensors")
     assert (header.base, header.teaches, header.rank) == ("tiny", ("athena",), 2)
+
+
+def spelled(model: InteractionTransformer) -> torch.Tensor:
+    """Return the tokens that are spelled of three micro-turns."""
+    stepper, state = Stepper(model), model.new_state([0])
+    found = []
+    for seed in range(3):
+        noise = torch.randn(1, 3200, generator=torch.Generator().manual_seed(seed))
+        stepper.step(StreamInputs(0.1 * noise, torch.tensor([True]), torch.tensor([False])), state)
+        found.append(state.tails[HEARD].clone())
+    return torch.cat(found)
+
+
+@pytest.mark.parametrize("stem", [0, 2])
+def test_blocks_hear_as_before_when_an_adapter_has_taught_to_spell(tiny, tmp_path, helpers, stem):
+    folder = helpers("test/duplex/native/conftest.py").with_stem(tiny, tmp_path, stem)
+    trained = taught(folder, tmp_path / "ear.safetensors", 1, "sound")
+    merged, plain = model_of(folder), model_of(folder)
+    merge_adapters(merged, [tmp_path / "ear.safetensors"], load_checkpoint(folder)[0])
+    assert torch.equal(heard(merged), heard(plain))
+    assert torch.equal(spelled(merged), spelled(trained))
+    assert not torch.allclose(spelled(merged), spelled(plain), atol=1e-2)
+
+
+def test_both_parts_are_written_and_read_when_both_were_taught(tiny, tmp_path):
+    models = [taught(tiny, tmp_path / f"{part}.safetensors", 1, part) for part in PARTS]
+    save_adapter(models, tmp_path / "lab.safetensors", header_of(load_checkpoint(tiny)[0], "lab", 2, 2.0, ()))
+    merged = model_of(tiny)
+    merge_adapters(merged, [tmp_path / "lab.safetensors"], load_checkpoint(tiny)[0])
+    assert torch.equal(spelled(merged), spelled(models[0]))
+    assert torch.equal(heard(merged), heard(models[1]))
 
 
 def test_several_adapters_add_up_when_they_are_selected_together(tiny, tmp_path):
@@ -109,7 +143,7 @@ def test_warning_is_given_when_the_weights_are_others(tiny, tmp_path, caplog):
     model = taught(tiny, tmp_path / "lab.safetensors", seed=1)
     manifest = load_checkpoint(tiny)[0]
     header = header_of(manifest, "lab", 2, 2.0, ())
-    save_adapter(model, tmp_path / "lab.safetensors", replace(header, weights="0" * 64))
+    save_adapter([model], tmp_path / "lab.safetensors", replace(header, weights="0" * 64))
     merge_adapters(model_of(tiny), [tmp_path / "lab.safetensors"], manifest)
     assert "other weights" in caplog.text
 
@@ -123,5 +157,5 @@ def test_reason_is_told_when_a_file_is_no_adapter(tiny, tmp_path):
     (tmp_path / "noise.safetensors").write_bytes(b"\x80\x04noise of no format")
     with pytest.raises(ModelError, match="no valid adapter"):
         merge_adapters(model, [tmp_path / "noise.safetensors"], manifest)
-    with pytest.raises(ModelError, match="no adapter to be saved"):
-        save_adapter(model, tmp_path / "none.safetensors", header_of(manifest, "none", 2, 2.0, ()))
+    with pytest.raises(ModelError, match="no model has an adapter"):
+        save_adapter([model], tmp_path / "none.safetensors", header_of(manifest, "none", 2, 2.0, ()))

@@ -212,6 +212,24 @@ def test_the_model_is_believed_when_what_is_spelled_is_far_off():
     assert weighed(Witness(None, None, None)) is None
 
 
+def test_what_was_taught_is_believed_without_the_model():
+    reading = read(GRAPH, spelled("go"))
+    unsaid = Witness(reading, GRAMMAR.parse("go"), None)
+    assert weighed(unsaid) is None  # two letters are little
+    plain, taught = listener(), Listener(GRAMMAR, GRAPH, FILE.intents, taught=["stop"])
+    chances = spelled("stop", quiet=40)
+    (one,), (other,) = hear(plain, chances), hear(taught, chances)
+    assert one.intent == other.intent and other.confidence > one.confidence + 0.2
+
+
+def test_name_of_an_intent_that_is_none_says_only_that_the_model_wanted_one():
+    made_up = IntentDraft("__intent_sto__intent_", {}, 0.3)
+    one = listener()
+    one.hear(spelled("stop", quiet=8))
+    (found,) = one.decide([made_up])
+    assert found.intent == GRAMMAR.parse("stop").intent
+
+
 def silences(said, most=60):
     """Tokens of silence after which what was said is over, in steps of a token."""
     one = listener()

@@ -1,8 +1,9 @@
 """Low-rank adapters: what a lab has taught a checkpoint, in a file of a few MB, merged into the weights at the start.
 
-An adapter adds ``scale * up @ down`` to weights of attention and feed-forward layers. While it is trained it is a
-parametrization of these weights, afterwards a safetensors file with what it fits in its header. Merging does the same
-sum once, so that a merged model gives what the trained one gave. Several are merged one after the other.
+An adapter adds ``scale * up @ down`` to weights of attention and feed-forward layers (blocks), to those by which what
+is spelled is heard (sound), or to both. While it is trained it is a parametrization of these weights, afterwards a
+safetensors file with what it fits in its header. Merging does the same sum once, so that a merged model gives what the
+trained one gave; the blocks go on to hear as they were trained to. Several are merged one after the other.
 
 Source: Hu et al. 2022 (arXiv 2106.09685), section 4.1. ``peft`` does the same for linear layers; it has nothing for the
 banks of experts, which hold most of the weights here.
@@ -14,7 +15,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -28,7 +29,9 @@ from tml_ros.duplex.native.transformer import InteractionTransformer
 from tml_ros.errors import ModelError
 
 __all__ = [
+    "PARTS",
     "AdapterHeader",
+    "Part",
     "add_adapter",
     "fingerprint",
     "header_of",
@@ -39,6 +42,8 @@ __all__ = [
     "save_adapter",
 ]
 
+Part = Literal["sound", "blocks"]
+PARTS: tuple[Part, ...] = ("sound", "blocks")
 FORMAT = "tml_ros.adapter.1"
 _MARK = "parametrizations.weight.0."
 _log = logging.getLogger(__name__)
@@ -82,14 +87,14 @@ def _added(weight: Tensor, up: Tensor, down: Tensor, scale: float) -> Tensor:
 # ------------------------------------------------------------------------------------------------------------ train
 
 
-def add_adapter(model: InteractionTransformer, rank: int, scale: float, seed: int) -> None:
-    """Give attention and feed-forward layers low-rank factors to be trained, in place; the model gives what it gave.
+def add_adapter(model: InteractionTransformer, part: Part, rank: int, scale: float, seed: int) -> None:
+    """Give a part of a model low-rank factors to be trained, in place; the model gives what it gave.
 
     Train the parameters that ``is_adapter`` names, and no other.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for _, module in _adapted(model):
+        for _, module in _adapted(getattr(model, part), part):
             parametrize.register_parametrization(module, "weight", _LowRank(module.weight, rank, scale))
 
 
@@ -98,19 +103,20 @@ def is_adapter(name: str) -> bool:
     return _MARK in name
 
 
-def save_adapter(model: InteractionTransformer, path: Path, header: AdapterHeader) -> None:
-    """Write the adapter of a model.
+def save_adapter(models: Sequence[InteractionTransformer], path: Path, header: AdapterHeader) -> None:
+    """Write the adapters of models, each of another part.
 
     Raises:
-        ModelError: the model has none, or the file cannot be written.
+        ModelError: there are none, or the file cannot be written.
     """
     tensors = {
         name.replace(_MARK, ""): parameter.detach().cpu().contiguous()
+        for model in models
         for name, parameter in model.named_parameters()
         if is_adapter(name)
     }
     if not tensors:
-        raise ModelError("the model has no adapter to be saved; call add_adapter before it is trained")
+        raise ModelError("no model has an adapter to be saved; call add_adapter before it is trained")
     metadata = {FORMAT: json.dumps(asdict(header), sort_keys=True)}  # one entry: the order of several is not fixed
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,15 +155,17 @@ def read_header(path: Path) -> AdapterHeader:
     return _open(path)[0]
 
 
-def merge_adapters(model: InteractionTransformer, paths: Sequence[str | Path], manifest: CheckpointManifest) -> None:
-    """Add adapters to the weights of a model, one after the other, in place. An empty path is none.
+def merge_adapters(
+    model: InteractionTransformer, paths: Sequence[str | Path], manifest: CheckpointManifest
+) -> list[AdapterHeader]:
+    """Add adapters to the weights of a model, one after the other, in place; return what they say of themselves.
+
+    An empty path is none.
 
     Raises:
         ModelError: a file is no adapter, or does not fit the checkpoint.
     """
-    for path in paths:
-        if path:
-            merge_adapter(model, Path(path).expanduser(), manifest)
+    return [merge_adapter(model, Path(path).expanduser(), manifest) for path in paths if path]
 
 
 def merge_adapter(model: InteractionTransformer, path: Path, manifest: CheckpointManifest) -> AdapterHeader:
@@ -179,8 +187,11 @@ def merge_adapter(model: InteractionTransformer, path: Path, manifest: Checkpoin
             path,
             header.base,
         )
-    own = dict(_adapted(model))
-    wanted = {f"{name}.{part}" for name in own for part in ("up", "down")}
+    own = dict[str, Any]()
+    for part in PARTS:
+        if any(name.startswith(f"{part}.") for name in tensors):
+            own |= _adapted(model.spell_apart() if part == "sound" else model.blocks, part)
+    wanted = {f"{name}.{factor}" for name in own for factor in ("up", "down")}
     if wanted != tensors.keys():
         raise ModelError(f"adapter {path} lacks {min(wanted ^ tensors.keys())} or has it too many; train it anew")
     with torch.no_grad():
@@ -210,8 +221,8 @@ def _open(path: Path) -> tuple[AdapterHeader, dict[str, Tensor]]:
     return made, tensors
 
 
-def _adapted(model: InteractionTransformer) -> Iterator[tuple[str, Any]]:
-    """Yield the layers that an adapter changes: all linear maps of the blocks but the routers, and banks of experts."""
-    for name, module in model.blocks.named_modules(prefix="blocks"):
+def _adapted(whole: nn.Module, part: Part) -> Iterator[tuple[str, Any]]:
+    """Yield what an adapter changes of a part: linear maps, routers left out, and banks of experts."""
+    for name, module in whole.named_modules(prefix=part):
         if isinstance(module, nn.Linear | ExpertBank) and not name.endswith("router"):
             yield name, module

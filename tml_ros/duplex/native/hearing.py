@@ -24,8 +24,10 @@ _WIDER = 2
 class SoundStem(nn.Module):
     """Layers that each mix the last ``sound_kernel`` tokens, channel by channel, then the channels of each token."""
 
-    def __init__(self, shape: NativeShape) -> None:
+    def __init__(self, shape: NativeShape, name: str = "stem") -> None:
+        """name: of its tails, one for each stem of a model."""
         super().__init__()
+        self.name = name
         self.layers = nn.ModuleList(_Layer(shape.width, shape.sound_kernel) for _ in range(shape.sound_layers))
         self.scale = nn.Parameter(torch.ones(shape.width))
 
@@ -39,7 +41,7 @@ class SoundStem(nn.Module):
     def step(self, tokens: Tensor, tails: dict[str, Tensor], active: Tensor) -> Tensor:
         """Run the tokens [B, n, D] of the next micro-turn. tails: see ``stem_tail_shapes``; active: [B] bool."""
         for number, layer in enumerate(self._every):
-            tail, given = tails[_name(number)], tokens
+            tail, given = tails[_tail(self.name, number)], tokens
             before = tail.to(tokens.dtype)
             tokens = layer(given, before)
             keep(tail, torch.cat((before, given), 1)[:, -layer.reach :].to(tail.dtype), active)
@@ -72,10 +74,10 @@ class _Layer(nn.Module):
         return tokens + made
 
 
-def stem_tail_shapes(shape: NativeShape) -> dict[str, tuple[int, ...]]:
+def stem_tail_shapes(shape: NativeShape, name: str = "stem") -> dict[str, tuple[int, ...]]:
     """Return what ``SoundStem.step`` keeps per row: the tokens that each layer reaches back to."""
-    return {_name(number): (shape.sound_kernel - 1, shape.width) for number in range(shape.sound_layers)}
+    return {_tail(name, number): (shape.sound_kernel - 1, shape.width) for number in range(shape.sound_layers)}
 
 
-def _name(layer: int) -> str:
-    return f"stem.{layer}"
+def _tail(name: str, layer: int) -> str:
+    return f"{name}.{layer}"

@@ -7,7 +7,7 @@ what one says, and where they differ the better founded one wins. It knows no te
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -39,6 +39,8 @@ _A_LETTER, _A_COST, _A_SENTENCE = 0.6, 0.4, -0.8
 """What speaks for a sentence, in logarithms of odds: so much each letter, so much of its cost, so much in any case."""
 _UNSAID = -4.0
 """Odds of an intent that the model has not put out."""
+_UNSAID_BUT_TAUGHT = -1.0
+"""The same where a lab has taught the sentence: its letters are practised, and somebody wants it to be heard."""
 _UNSPELLED = -1.0
 """What speaks against an intent of which no letter tells."""
 _LEAST = 0.05
@@ -64,11 +66,15 @@ _ANSWERED = 50
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """What there is to weigh. reading, meaning: what was spelled; said: what the model put out; None: nothing."""
+    """What there is to weigh. reading, meaning: what was spelled; said: what the model put out; None: nothing.
+
+    unsaid: odds of what was spelled where the model has not put it out.
+    """
 
     reading: Reading | None
     meaning: Meaning | None
     said: Draft | None
+    unsaid: float = _UNSAID
 
 
 class Listener:
@@ -80,9 +86,11 @@ class Listener:
     Thread: one caller at a time.
     """
 
-    def __init__(self, grammar: Grammar, graph: LetterGraph, specs: Mapping[str, IntentSpec]) -> None:
-        """specs: give intents their priority."""
-        self._reader, self._specs = Reader(graph), specs
+    def __init__(
+        self, grammar: Grammar, graph: LetterGraph, specs: Mapping[str, IntentSpec], taught: Collection[str] = ()
+    ) -> None:
+        """specs: the intents that there are, with their priority. taught: sentences that adapters have practised."""
+        self._reader, self._specs, self._taught = Reader(graph), specs, frozenset(taught)
         self._means = lru_cache(_MOST_KEPT)(grammar.parse)  # the same sentence is looked at in several micro-turns
         self._letters = self._last = 0
         self._quiet = _APART
@@ -174,9 +182,14 @@ class Listener:
             return []
         reading = self._reader.best() if self._letters else None
         meaning = self._means(reading.text) if reading else None
-        asked: list[Draft | None] = [*self._waiting] or [None]
+        unsaid = _UNSAID_BUT_TAUGHT if reading and reading.text in self._taught else _UNSAID
+        asked = [one if self._is_known(one) else None for one in self._waiting] or [None]
         self._waiting, self._is_read = [], True
-        return [Witness(reading, meaning, one) for one in asked]
+        return [Witness(reading, meaning, one, unsaid) for one in asked]
+
+    def _is_known(self, draft: Draft) -> bool:
+        """Tell whether there is such an intent; a name that is none says only that the model wanted one."""
+        return not isinstance(draft, IntentDraft) or draft.intent in self._specs
 
     def _begin(self) -> None:
         self._reader.restart()
@@ -191,18 +204,18 @@ class Listener:
 def weighed(witness: Witness) -> Draft | None:
     """Return what is to be believed, an intent with how sure it is; None where there is nothing."""
     reading, meaning, said = witness.reading, witness.meaning, witness.said
-    own = _UNSAID if said is None else _odds(said.confidence if isinstance(said, IntentDraft) else _A_TIMER)
+    own = witness.unsaid if said is None else _odds(said.confidence if isinstance(said, IntentDraft) else _A_TIMER)
     read = _draft(meaning) if meaning else None
     if reading is None or read is None:
         return None if said is None else _sure(said, own + _UNSPELLED)
     spelled = _spelled(reading)
     if said is not None and _content(said) == _content(read):
         return _sure(said, own + spelled)
-    if said is not None and own + _UNSPELLED >= spelled + _UNSAID:
+    if said is not None and own + _UNSPELLED >= spelled + witness.unsaid:
         return _sure(said, own + _UNSPELLED)
-    if _chance(spelled + _UNSAID) < (_LEAST if isinstance(read, IntentDraft) else _TIMER_FROM):
+    if _chance(spelled + witness.unsaid) < (_LEAST if isinstance(read, IntentDraft) else _TIMER_FROM):
         return None
-    return _sure(read, spelled + _UNSAID)
+    return _sure(read, spelled + witness.unsaid)
 
 
 def _spelled(reading: Reading) -> float:

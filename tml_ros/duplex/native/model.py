@@ -25,6 +25,7 @@ from tml_ros.duplex.native.overlapping import Overlap, OverlapStream
 from tml_ros.duplex.native.patches import fit
 from tml_ros.duplex.native.precision import Precision, prepare
 from tml_ros.duplex.native.reading import LetterGraph
+from tml_ros.duplex.native.seeing import Sights, SightStream
 from tml_ros.duplex.native.stepping import StepOptions, Stepper, StepResult
 from tml_ros.duplex.native.texts import TextQueue
 from tml_ros.duplex.native.tokens import FLOOR_MARKERS, SOURCE_MARKERS, Marker
@@ -48,6 +49,7 @@ from tml_ros.records import (
     UserState,
 )
 from tml_ros.resources import locate
+from tml_ros.sights import PHRASES
 
 __all__ = ["NativeModel", "NativeStream"]
 
@@ -70,7 +72,7 @@ class NativeModel:
             torch.set_num_threads(config.threads)
         model = InteractionTransformer(manifest.shape)
         fill(model, weights, folder)
-        merge_adapters(model, config.adapters, manifest)
+        adapters = merge_adapters(model, config.adapters, manifest)
         if not manifest.trained:
             _log.warning("checkpoint %s is not trained: what it says means nothing; set native.checkpoint", folder.name)
         self._config = config
@@ -78,10 +80,12 @@ class NativeModel:
         intents = load_intents(locate(config.intents_file or "config/intents.yaml"))
         self._specs = intents.intents
         self._grammar: Grammar | None = None
+        self._taught = [text for adapter in adapters for text in adapter.teaches]
         if config.spelling and manifest.trained and manifest.shape.sound_layers:
             self._grammar = Grammar(intents)
             self._letters = LetterGraph(self._grammar.graph(), LETTERS)
         self._overlap = Overlap() if config.overlap and manifest.trained else None
+        self._sights = Sights(locate("models/sights")) if config.sights and manifest.trained else None
         options = StepOptions(
             temperature=config.temperature,
             voice=config.voice,
@@ -98,9 +102,12 @@ class NativeModel:
         if stepper.options.cuda_graphs:  # recordings belong to one state
             stepper = Stepper(stepper.model, stepper.options)
         parser = MarkupParser(self._vocabulary, self._specs)
-        listener = None if self._grammar is None else Listener(self._grammar, self._letters, self._specs)
+        listener = None
+        if self._grammar is not None:
+            listener = Listener(self._grammar, self._letters, self._specs, self._taught)
         overlap = None if self._overlap is None else self._overlap.open()
-        return NativeStream(self._config, stepper, self._vocabulary, parser, info, listener, overlap)
+        sights = None if self._sights is None else self._sights.open()
+        return NativeStream(self._config, stepper, self._vocabulary, parser, info, listener, overlap, sights)
 
     def close(self) -> None:
         """Do nothing: memory is freed with the object."""
@@ -118,12 +125,14 @@ class NativeStream:
         info: SessionInfo,
         listener: Listener | None = None,
         overlap: OverlapStream | None = None,
+        sights: SightStream | None = None,
     ) -> None:
         """Begin.
 
         Args:
             listener: weighs what the model puts out against what it spells; without one all of it is taken.
             overlap: has a say in whether a sound over the robot's voice takes the floor.
+            sights: looks at the pictures in place of the transformer, which gets none then.
         """
         self._config = config
         self._stepper = stepper
@@ -132,7 +141,7 @@ class NativeStream:
         self._parser = parser
         self._device = stepper.model.embedding.weight.device
         self.state = stepper.model.new_state([info.seed])
-        self._listener, self._overlap = listener, overlap
+        self._listener, self._overlap, self._sights = listener, overlap, sights
         self._spelled_with = stepper.model.embedding.weight[list(vocabulary.letters)] if listener else None
         self._texts = TextQueue()
         self._counters: Counter[str] = Counter()
@@ -140,6 +149,8 @@ class NativeStream:
         self._voice_kind: SpeechKind | None = None
         self._untold = _TOLD_TURNS  # micro-turns since text came in
         self._answers = None if listener is None or config.voice else Answers(listener)
+        self._warnings: list[SpeechText] = []
+        self._is_open = False  # an utterance goes on in the next micro-turn
 
     def step(self, turn: MicroTurn) -> MicroTurnOutput:
         """Take in, run, read what came out."""
@@ -153,8 +164,15 @@ class NativeStream:
         said = self._answered(Said(floor, parsed.speech, parsed.delegations), turn)
         speech, audio = self._speak(said.speech, result, floor)
         intents, timers = self._believed(parsed)
+        self._look(turn)
+        warnings = () if self._is_open or audio is not None else tuple(self._warnings)
+        if warnings:
+            self._warnings.clear()
+        if speech:
+            self._is_open = not speech[-1].last
+        speech = (*warnings, *speech)
         return MicroTurnOutput(
-            floor=said.floor,
+            floor=Floor.SPEAK if warnings else said.floor,
             user_state=self._user_state(result, turn),
             speech=speech,
             audio=audio,
@@ -203,9 +221,9 @@ class NativeStream:
         return torch.tensor([[lean if floor is Floor.YIELD else 0.0 for floor in FLOOR_MARKERS.values()]])
 
     def _picture(self, turn: MicroTurn) -> Tensor | None:
-        """Return the newest picture, [1, H, W, 3] uint8."""
+        """Return the newest picture, [1, H, W, 3] uint8, where the transformer is to see it."""
         self._counters["skipped_frames"] += max(0, len(turn.frames) - 1)
-        if not turn.frames:
+        if not turn.frames or self._sights is not None:
             return None
         return torch.tensor(fit(turn.frames[-1].rgb, self._shape.patch_rows, self._shape.patch_columns))[None]
 
@@ -217,6 +235,11 @@ class NativeStream:
         return torch.tensor([ids + [ABSENT] * (self._shape.text_in_tokens - len(ids))])
 
     # ------------------------------------------------------------------------------------------------ outputs
+
+    def _look(self, turn: MicroTurn) -> None:
+        """Keep what is to be said of what the newest picture shows, until nothing else is being said."""
+        if self._sights is not None and turn.frames:
+            self._warnings += [SpeechText(PHRASES[kind]) for kind in self._sights.look(turn.frames[-1].rgb)]
 
     def _speak(
         self, speech: tuple[SpeechText, ...], result: StepResult, floor: Floor

@@ -72,7 +72,7 @@ def prepare(model: InteractionTransformer, precision: Precision) -> InteractionT
     """
     model.eval().requires_grad_(False)
     if precision == "bfloat16":
-        for part in (model.embedding, model.sound, model.sight, model.clock, model.blocks, model.norm, model.auxiliary):
+        for part in (model.embedding, *model.ears, model.sight, model.clock, model.blocks, model.norm, model.auxiliary):
             part.to(torch.bfloat16)
         model.voice_queries.data = model.voice_queries.data.to(torch.bfloat16)
     elif precision == "int8":

@@ -5,6 +5,7 @@
 records nor files.
 """
 
+import copy
 import math
 from dataclasses import dataclass
 from functools import partial
@@ -33,7 +34,8 @@ from tml_ros.duplex.native.vocoder import Vocoder
 __all__ = ["AUXILIARY", "CLOCK_FEATURES", "HEARD", "SPOKE", "InteractionTransformer", "Predictions", "Sights", "Tokens"]
 
 AUXILIARY = ("user_speaking", "turn_end", "speech_present")
-HEARD = "sound.heard"  # tail: the tokens of sound of the micro-turn before
+HEARD = "sound.heard"  # tail: the tokens of sound of the micro-turn before, as they are spelled
+_EAR = "ear"
 SPOKE = "voice.spoke"  # tail: 1 where the micro-turn before had voice
 _FIRST_FLOOR = min(FLOOR_MARKERS)
 _CLOCK_PERIODS = 17  # the longest is 2**17 micro-turns, 7.3 hours
@@ -60,6 +62,8 @@ class InteractionTransformer(nn.Module):
     """One set of weights for any number of sessions."""
 
     banned: Tensor
+    ear: MelTokens | None
+    """Hears what is spelled, where adapters have taught it to hear otherwise than the blocks are used to."""
 
     def __init__(self, shape: NativeShape) -> None:
         super().__init__()
@@ -68,6 +72,7 @@ class InteractionTransformer(nn.Module):
         self.embedding = nn.Embedding(shape.vocabulary, shape.width)
         self.log_mel = LogMel(shape)
         self.sound = MelTokens(shape)
+        self.register_module(_EAR, None)
         self.sight = PatchStem(shape)
         self.clock = nn.Linear(CLOCK_FEATURES, shape.width)
         self.rotary = Rotary(shape.rotary_width, shape.head_width)
@@ -95,6 +100,19 @@ class InteractionTransformer(nn.Module):
     def layers(self) -> list[Block]:
         """The blocks, first to last."""
         return cast(list[Block], list(self.blocks))
+
+    @property
+    def ears(self) -> list[MelTokens]:
+        """What hears."""
+        return [self.sound] if self.ear is None else [self.sound, self.ear]
+
+    def spell_apart(self) -> MelTokens:
+        """Return what hears for the letters alone from now on, at first as for everything."""
+        if self.ear is None:
+            self.ear = copy.deepcopy(self.sound)
+            if self.ear.stem is not None:
+                self.ear.stem.name = _EAR
+        return self.ear
 
     # -------------------------------------------------------------------------------------------------- embedding
 
@@ -227,6 +245,7 @@ class InteractionTransformer(nn.Module):
         tails = (
             mel_tail_shapes()
             | stem_tail_shapes(self.shape)
+            | ({} if self.ear is None else stem_tail_shapes(self.shape, _EAR))
             | self.flow.tail_shapes()
             | self.vocoder.tail_shapes()
             | {SPOKE: (1,), HEARD: (self.shape.audio_tokens, self.shape.width)}
@@ -257,8 +276,10 @@ class InteractionTransformer(nn.Module):
         reference, is_played = inputs.played()
         played = self.log_mel.step(reference, is_played, state.tails, active, REFERENCE_TAIL)
         levels = quantise(heard, self.shape), quantise(played, self.shape)
-        sound = self.sound.step(levels, (inputs.audio_present, is_played), state.tails, active)
-        keep(state.tails[HEARD], sound.to(state.tails[HEARD].dtype), active)
+        present = inputs.audio_present, is_played
+        sound = self.sound.step(levels, present, state.tails, active)
+        spelled = sound if self.ear is None else self.ear.step(levels, present, state.tails, active)
+        keep(state.tails[HEARD], spelled.to(state.tails[HEARD].dtype), active)
         tokens = self._join(self._embed(inputs, sound, state.turn))
         began = state.written.clone()
         slots = state.admit(tokens.places.kinds, tokens.present & active[:, None])

@@ -20,8 +20,8 @@ from tml_ros.evaluation.skills.streams import Stream
 from tml_ros.evaluation.skills.subject import Subject, Suggested
 from tml_ros.evaluation.words import overlap
 from tml_ros.records import MICRO_TURN_SAMPLES, StampedImage, TextInput
-from tml_ros.sights import Film, SightEvent, SightKind, SightScene, load_films, make_scene
-from tml_ros.training.sights import COUNT_REQUESTS, PHRASES
+from tml_ros.sights import PHRASES, Film, SightEvent, SightKind, SightScene, load_films, make_scene
+from tml_ros.training.sights import COUNT_REQUESTS
 
 __all__ = ["Sights"]
 

@@ -1,0 +1,81 @@
+"""Rendered pictures with what is to be said of them, and a network that learns from them the same way every time."""
+
+import numpy as np
+import pytest
+import torch
+
+from tml_ros.duplex.native.seeing import KINDS
+from tml_ros.errors import InputError
+from tml_ros.sights import SightKind, make_scene
+from tml_ros.training.sight_net import Settings, choose, logits_of, tallies, train
+from tml_ros.training.sight_pictures import TURNS, UNASKED, Shown, load, render
+
+SEED = 31
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory) -> list[Shown]:
+    folder = tmp_path_factory.mktemp("pictures")
+    render(folder, SEED, range(6, 8))  # hazards, and nothing but look-alikes
+    return load(folder)
+
+
+def test_kinds_are_those_of_the_truth_at_each_picture(scenes):
+    scene, made = make_scene(SEED, 6), scenes[0]
+    events = [event for event in scene.truth() if event.kind in KINDS]
+    assert events
+    for event in events:
+        column = KINDS.index(event.kind)
+        inside = (made.times >= event.begin_s) & (made.times <= event.end_s)  # index 6 is divisible by three
+        assert inside.any() and (made.kinds[inside, column] == 1)[made.mapped[inside]].all()
+        first = int(np.flatnonzero(inside)[0])
+        assert made.fresh[first, column] >= 1 or not made.mapped[first]
+
+
+def test_nothing_is_asked_of_what_is_not_quite_there_yet_or_any_more():
+    nothing = np.zeros((100, 1, 1), np.uint8)
+    events = np.array([[list(SightKind).index(SightKind.FLAME), 4.0, 6.0]], np.float32)
+    made = Shown(nothing, nothing, nothing[0], np.arange(100, dtype=np.float32) * 0.2, events)
+    flame = made.kinds[:, KINDS.index(SightKind.FLAME)].tolist()
+    assert flame[17:23] == [0, 0, UNASKED, 1, 1, 1] and flame[29:35] == [1, 1, UNASKED, UNASKED, 0, 0]
+    assert made.fresh[19:23, KINDS.index(SightKind.FLAME)].tolist() == [0, 1, 2, 3]
+    assert made.mapped.all() and not (made.kinds[:, KINDS.index(SightKind.SPILL)]).any()
+
+
+def test_only_faults_are_asked_while_the_camera_is_blind():
+    nothing = np.zeros((100, 1, 1), np.uint8)
+    numbers = [list(SightKind).index(kind) for kind in (SightKind.LENS_COVERED, SightKind.FLAME)]
+    events = np.array([[numbers[0], 4.0, 6.0], [numbers[1], 4.0, 6.0]], np.float32)
+    made = Shown(nothing, nothing, nothing[0], np.arange(100, dtype=np.float32) * 0.2, events)
+    kinds = dict(zip(KINDS, made.kinds[25].tolist(), strict=True))
+    assert kinds[SightKind.LENS_COVERED] == 1 and kinds[SightKind.TOO_DARK] == 0
+    assert all(kinds[kind] == UNASKED for kind in KINDS[:8])
+    assert not made.mapped[15:36].any() and made.mapped[:14].all()
+
+
+def test_same_weights_are_learned_from_the_same_pictures(scenes):
+    torch.set_num_threads(1)
+    nets = [train(scenes, Settings(steps=3, batch=4)) for _ in range(2)]
+    for name, tensor in nets[0].state_dict().items():
+        assert torch.equal(tensor, nets[1].state_dict()[name]), name
+    assert logits_of(nets[0], scenes[0]).shape == (TURNS, len(KINDS))
+
+
+def test_what_is_told_in_time_and_of_nothing_is_counted(scenes):
+    sure, nothing = (np.full((TURNS, len(KINDS)), value, np.float32) for value in (6.0, -6.0))
+    perfect = np.where(scenes[0].kinds == 1, 6.0, -6.0).astype(np.float32)
+    at_one = dict.fromkeys(KINDS, 1.0)
+    silent = tallies(scenes, [nothing, nothing], at_one)
+    right = tallies(scenes[:1], [perfect], at_one)
+    loud = tallies(scenes[1:], [sure], at_one)
+    assert sum(tally.told + tally.false for tally in silent.values()) == 0
+    hazards = [right[kind] for kind in (SightKind.FLAME, SightKind.SMOKE, SightKind.SPILL)]
+    assert sum(tally.of for tally in hazards) > 0
+    assert all(tally.told == tally.of and not tally.false for tally in hazards)
+    assert loud[SightKind.FLAME].false == 1
+    assert set(choose(scenes, [nothing, nothing])) == set(KINDS)
+
+
+def test_reason_is_told_when_there_are_no_pictures(tmp_path):
+    with pytest.raises(InputError, match="--pictures"):
+        load(tmp_path)
