@@ -151,6 +151,13 @@ def test_talk_aside_does_not_stop_the_robot_when_it_is_much_softer():
     assert Bid.FLOOR in room.run(20)
 
 
+@pytest.mark.parametrize("stop", [480, 5000])
+def test_what_is_left_of_an_echo_does_not_stop_the_robot_whatever_it_sounds_like(stop):
+    faint, loud = (Room([(400, stop)], probability=lambda audio: 0.95, level=level) for level in (0.004, 0.02))
+    assert set(faint.run(12)) == {Bid.NONE}
+    assert Bid.FLOOR in loud.run(12)
+
+
 @pytest.mark.parametrize(("first", "whole", "was_false"), [(0.8, 0.1, True), (0.8, 0.8, False), (0.98, 0.1, False)])
 def test_whole_of_a_sound_tells_whether_it_was_nothing_when_it_is_over_and_was_not_sure_before(first, whole, was_false):
     room = Room([(400, 900)], probability=lambda audio: first if len(audio) < 6000 else whole, overlap_first=0.7)

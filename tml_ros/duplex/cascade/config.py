@@ -131,6 +131,14 @@ class CascadeConfig:
         minimum=64,
         maximum=2000,
     )
+    overlap_least_db: float = param(
+        -42.0,
+        "Level of the loudest 20 ms of a sound over the robot's speech below which it is the rest of its echo, "
+        "whatever it sounds like: in two talks people had -35 and more, the one rest that stopped it -48",
+        unit="dBFS",
+        minimum=-120.0,
+        maximum=0.0,
+    )
     aside_db: float = param(
         30.0,
         "How much softer than those who talk to the robot somebody is who talks to somebody else; does not stop it. "

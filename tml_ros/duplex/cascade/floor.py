@@ -22,6 +22,7 @@ BACKCHANNEL_WORDS = frozenset(
 _BEFORE_SAMPLES = 64 * SAMPLE_RATE_HZ // 1000  # sound before the onset that the classifier expects
 _MOST_SAMPLES = SAMPLE_RATE_HZ  # the classifier was trained on up to one second
 _QUIET_DB = -120.0
+_FINE_SAMPLES = SAMPLE_RATE_HZ // 100
 _SURE = 0.97  # above overlap_first: a first look may still turn out wrong
 
 
@@ -84,10 +85,10 @@ class OverlapJudge:
     def judge(self) -> Bid:
         """Return what the sound is, by what is known of it now; one that is over is looked at once more."""
         if self._onset is None:
-            is_bid = self._is_just_over and not self.was_false() and not self._is_aside()
+            is_bid = self._is_just_over and not (self.was_false() or self._is_aside() or self._is_faint())
             return Bid.FLOOR if is_bid else Bid.NONE
         age_ms = (self._heard - self._onset) * 1000 // SAMPLE_RATE_HZ
-        if self._is_aside():
+        if self._is_aside() or self._is_faint():
             return Bid.NONE
         if self._speech_frames * FRAME_MS >= self._config.barge_in_ms:
             return Bid.FLOOR
@@ -117,7 +118,7 @@ class OverlapJudge:
 
         What sounded surely like one for a moment was one.
         """
-        event = self._past if self._onset is None else self._event()
+        event = self._newest()
         if event is None or self._surest >= _SURE:
             return event is None
         return self._probability(event) < (self._config.overlap_over if wanted is None else wanted)
@@ -161,10 +162,19 @@ class OverlapJudge:
 
     def _is_aside(self) -> bool:
         """Tell whether the sound is much softer than whoever talks to the robot: somebody talks to somebody else."""
-        if self._usual_db is None:
+        event = self._newest()
+        if self._usual_db is None or event is None:
             return False
-        event = self._event() if self._onset is not None else self._past
-        return event is not None and level_db(event) < self._usual_db - self._config.aside_db
+        return level_db(event) < self._usual_db - self._config.aside_db
+
+    def _is_faint(self) -> bool:
+        """Tell whether nothing of the sound is as loud as somebody who is there: it is what is left of an echo."""
+        event = self._newest()
+        return event is not None and loudest_db(event) < self._config.overlap_least_db
+
+    def _newest(self) -> NDArray[np.float32] | None:
+        """Return the sound that is followed, or the last one that was."""
+        return self._past if self._onset is None else self._event()
 
 
 class Mumbler:
@@ -188,8 +198,20 @@ class Mumbler:
 
 def level_db(audio: NDArray[np.float32]) -> float:
     """Return the level of the louder half of a sound in dBFS. audio: [N] float32."""
-    blocks = audio[: len(audio) // 160 * 160].reshape(-1, 160)
-    if not len(blocks):
-        return _QUIET_DB
-    powers = np.sort(np.mean(blocks.astype(np.float64) ** 2, axis=1))[len(blocks) // 2 :]
-    return 10 * float(np.log10(np.mean(powers) + 1e-12))
+    powers = np.sort(_powers(audio, _FINE_SAMPLES))
+    return _db(float(np.mean(powers[len(powers) // 2 :]))) if len(powers) else _QUIET_DB
+
+
+def loudest_db(audio: NDArray[np.float32]) -> float:
+    """Return the level of the loudest 20 ms of a sound in dBFS. audio: [N] float32."""
+    powers = _powers(audio, 2 * _FINE_SAMPLES)
+    return _db(float(powers.max())) if len(powers) else _QUIET_DB
+
+
+def _powers(audio: NDArray[np.float32], size: int) -> NDArray[np.float64]:
+    blocks = audio[: len(audio) // size * size].reshape(-1, size).astype(np.float64)
+    return np.asarray(np.mean(blocks**2, axis=1), np.float64)
+
+
+def _db(power: float) -> float:
+    return 10 * float(np.log10(power + 1e-12))
