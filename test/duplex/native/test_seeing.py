@@ -1,14 +1,21 @@
 """What pictures show is gathered over a few of them and told once while it goes on."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
+from tml_ros.duplex.native.config import NativeConfig
+from tml_ros.duplex.native.model import NativeModel
 from tml_ros.duplex.native.seeing import KINDS, Gathering, SightNet, Sights, SightStream
+from tml_ros.duplex.protocol import SessionInfo
 from tml_ros.errors import ModelError
-from tml_ros.sights import SightKind
+from tml_ros.records import MICRO_TURN_NS, Floor, Frame, MicroTurn
+from tml_ros.sights import PHRASES, SightKind
 
 AT_ONE = dict.fromkeys(KINDS, 1.0)
+SILENCE = np.zeros(3200, np.float32)
 FLAME = KINDS.index(SightKind.FLAME)
 
 
@@ -74,3 +81,23 @@ def test_reason_is_told_when_the_weights_do_not_fit(net, tmp_path, damage):
         other.save(tmp_path, AT_ONE)
     with pytest.raises(ModelError, match=str(tmp_path)):
         Sights(tmp_path)
+
+
+def test_model_warns_once_of_what_its_network_sees_and_gives_the_transformer_no_pictures(net, repository, tmp_path):
+    sure = copy.deepcopy(net)
+    with torch.no_grad():
+        sure.last.weight.zero_()
+        sure.last.bias.fill_(-6.0)
+        sure.last.bias[FLAME] = 6.0
+    sure.save(tmp_path, AT_ONE)
+    config = NativeConfig(checkpoint=str(repository / "models" / "tiny"), sights=str(tmp_path))
+    stream = NativeModel(config).open(SessionInfo("a", 0))
+    rng = np.random.default_rng(0)
+    told = []
+    for number in range(4):
+        frame = Frame(number * MICRO_TURN_NS, rng.integers(0, 255, (60, 80, 3), np.uint8))
+        turn = MicroTurn(number, number * MICRO_TURN_NS, (number + 1) * MICRO_TURN_NS, SILENCE, 1.0, frames=(frame,))
+        assert stream.inputs(turn).frames is None
+        out = stream.step(turn)
+        told += [(number, out.floor) for one in out.speech if one.text == PHRASES[SightKind.FLAME]]
+    assert told == [(1, Floor.SPEAK)]

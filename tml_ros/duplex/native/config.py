@@ -43,10 +43,10 @@ class NativeConfig:
         "Let the network of cascade (models/overlap) have a say in whether a sound over the robot's voice stops it, "
         "where the checkpoint is trained",
     )
-    sights: bool = param(
-        False,
-        "Let a network of its own (models/sights) look at the pictures and warn of what it sees, where the checkpoint "
-        "is trained; the transformer gets no pictures then",
+    sights: str = param(
+        "",
+        "Folder of a network that looks at the pictures in place of the transformer and warns of what it sees; made by "
+        "tml_ros.training.sight_net, none comes with the package; empty: none",
     )
     speaking_threshold: float = param(
         0.5, "Probability from which the person is taken to speak", minimum=0.05, maximum=0.95

@@ -85,7 +85,7 @@ class NativeModel:
             self._grammar = Grammar(intents)
             self._letters = LetterGraph(self._grammar.graph(), LETTERS)
         self._overlap = Overlap() if config.overlap and manifest.trained else None
-        self._sights = Sights(locate("models/sights")) if config.sights and manifest.trained else None
+        self._sights = Sights(locate(config.sights)) if config.sights else None
         options = StepOptions(
             temperature=config.temperature,
             voice=config.voice,

@@ -3,7 +3,7 @@
 The network looks at a picture, at how it differs from the one before, and from how it looked at first. It draws maps of
 what lies where, from which it knows shares, as truth is defined by shares; what it says of each kind is gathered over a
 few pictures before anything is said, and nothing is said twice while it goes on. It knows no sound and no session.
-Weights: models/sights, which ``training.sight_net`` trains.
+Weights are made by ``training.sight_net``.
 
 Source: Ronneberger et al. 2015 (arXiv 1505.04597) for maps from coarse and fine layers; Wald 1947 for gathering odds.
 """
@@ -130,15 +130,15 @@ class SightNet(nn.Module):
         """
         path, net = folder / _FILE, cls()
         if not path.is_file():
-            raise ModelError(f"no weights of the sight network at {path}; check the path or reinstall")
+            raise ModelError(f"no weights of the sight network at {path}; check native.sights")
         try:
             with safe_open(path, framework="pt") as file:
                 thresholds = json.loads((file.metadata() or {})[_FORMAT])
                 net.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
         except (SafetensorError, KeyError, RuntimeError, ValueError) as err:
-            raise ModelError(f"{path} is no sight network of this version ({err}); fetch it again") from err
+            raise ModelError(f"{path} is no sight network of this version ({err}); train it again") from err
         if set(thresholds) != set(KINDS) or not all(torch.isfinite(each).all() for each in net.state_dict().values()):
-            raise ModelError(f"{path} lacks a threshold or holds what is no number; fetch it again")
+            raise ModelError(f"{path} lacks a threshold or holds what is no number; train it again")
         return net.eval().requires_grad_(False), thresholds
 
 

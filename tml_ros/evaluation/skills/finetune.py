@@ -61,15 +61,26 @@ class NewCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class _Old:
+    """skills: hits and trials by name. false: intents in so many seconds of talk and noise, at the own threshold."""
+
+    skills: Mapping[str, tuple[int, int]]
+    false: int
+    talk_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Taught:
-    """What came of it. new: trials of other people; voices: of synthetic ones. before, after: hits and trials of old
-    skills by name. seconds: of learning, everything it needs included."""
+    """What came of it. new: trials of other people; voices: of synthetic ones. before, after: of old skills.
+
+    seconds: of learning, everything it needs included.
+    """
 
     commands: tuple[str, ...]
     new: tuple[Trial, ...]
     voices: tuple[Trial, ...]
-    before: Mapping[str, tuple[int, int]]
-    after: Mapping[str, tuple[int, int]]
+    before: "_Old"
+    after: "_Old"
     seconds: float
     adapter_bytes: int
 
@@ -106,15 +117,14 @@ class Finetune:
     def figures(self, parts: Sequence[Taught]) -> dict[str, Any]:
         """Return the figures of a model; ``figure`` is the share of other speakers' commands that were right."""
         (taught,) = parts
-        shares = [_share(taught.before), _share(taught.after)]
+        both = (("before", taught.before), ("after", taught.after))
+        shares = [_share(old.skills) for _, old in both]
         return {
             **counted(sum(one.is_hit() for one in taught.new), len(taught.new)),
             "by_command": grouped(taught.new),
             "synthetic_voices": counted(sum(one.is_hit() for one in taught.voices), len(taught.voices)),
-            "old_skills": {
-                when: {name: counted(*pair) for name, pair in found.items()}
-                for when, found in (("before", taught.before), ("after", taught.after))
-            },
+            "old_skills": {when: {name: counted(*pair) for name, pair in old.skills.items()} for when, old in both},
+            "false_in_talk": {when: {"false": old.false, "minutes": round(old.talk_s / 60.0, 2)} for when, old in both},
             "points_lost": round(100.0 * (shares[0] - shares[1]), 2),
             "seconds": taught.seconds,
             "adapter_bytes": taught.adapter_bytes,
@@ -260,14 +270,16 @@ def _hear(
     ]
 
 
-def _old(material: Material, bench: Bench, label: str) -> dict[str, tuple[int, int]]:
-    """Return hits and trials of single words and of sentences, at no threshold."""
+def _old(material: Material, bench: Bench, label: str) -> _Old:
+    """Return hits and trials of single words and of sentences, at no threshold, and what is false in talk."""
     small = replace(material, limit=min(material.limit or _OLD_LIMIT, _OLD_LIMIT))
     words, sentences = Commands(), Carriers()
     heard = [words.play(small, number, bench, label) for number in range(words.pieces(small))]
     trials = [one for part in heard for one in part.words]
     spoken_ = [one for n in range(sentences.pieces(small)) for one in sentences.play(small, n, bench, label)]
-    return {
+    skills = {
         "commands": (sum(one.is_hit() for one in trials), len(trials)),
         "carriers": (sum(one.is_hit() for one in spoken_), len(spoken_)),
     }
+    false = sum(value >= part.own for part in heard for value in part.false)
+    return _Old(skills, false, sum(part.talk_s for part in heard))
