@@ -58,7 +58,7 @@ class Tuning:
     lessons: share of the rows, the others are old skills. seconds: ends sooner when that is over.
     """
 
-    spelling: Course = Course(steps=300, rows=16, keep=20.0, rate=4e-3)
+    spelling: Course = Course(steps=300, rows=16, keep=40.0, rate=4e-3)
     answering: Course = Course(steps=300, rows=8, keep=4.0, rate=1e-3)
     turns: int = 40
     rank: int = 8

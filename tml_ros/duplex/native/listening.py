@@ -39,7 +39,7 @@ _A_LETTER, _A_COST, _A_SENTENCE = 0.6, 0.4, -0.8
 """What speaks for a sentence, in logarithms of odds: so much each letter, so much of its cost, so much in any case."""
 _UNSAID = -4.0
 """Odds of an intent that the model has not put out."""
-_UNSAID_BUT_TAUGHT = -1.0
+_UNSAID_BUT_TAUGHT = -1.5
 """The same where a lab has taught the sentence: its letters are practised, and somebody wants it to be heard."""
 _UNSPELLED = -1.0
 """What speaks against an intent of which no letter tells."""
