@@ -16,7 +16,7 @@ from tml_ros.duplex.cascade import overlap
 from tml_ros.duplex.cascade.overlap import BANDS, DILATIONS, INPUTS, STACK, TAPS, WIDTH, log_mel
 from tml_ros.training.overlap_scenes import BEFORE, Example
 
-__all__ = ["OverlapNet", "Settings", "TrainingSet", "export", "normalise", "train"]
+__all__ = ["OverlapNet", "Settings", "TrainingSet", "export", "follow", "normalise", "train"]
 
 _HOP_MS = 10
 _BEFORE_FRAMES = BEFORE // overlap.HOP_SAMPLES
@@ -157,14 +157,14 @@ def train(data: TrainingSet, settings: Settings, report: Callable[[str], None]) 
             optimiser.step()
             schedule.step()
             step += 1
-            _follow(average, net, min(_LONGEST_MEMORY, (step + 1) / (step + 10)))
+            follow(average, net, min(_LONGEST_MEMORY, (step + 1) / (step + 10)))
             losses.append(loss.item())
         report(f"epoch {epoch + 1} of {settings.epochs}: loss {np.mean(losses):.4f}")
     return average.eval()
 
 
 @torch.no_grad()
-def _follow(average: OverlapNet, net: OverlapNet, memory: float) -> None:
+def follow(average: nn.Module, net: nn.Module, memory: float) -> None:
     """Move averaged weights, and what is known of the layers' outputs, a little towards those of now."""
     now = net.state_dict()
     for name, tensor in average.state_dict().items():

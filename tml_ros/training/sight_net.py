@@ -23,13 +23,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from tml_ros.duplex.native.seeing import KINDS, ROLES, Gathering, SightNet, coarse
-from tml_ros.sights import SightKind
+from tml_ros.sights import STILL_S, WITHIN_S, SightKind
+from tml_ros.training.overlap_net import follow
 from tml_ros.training.sight_pictures import TURNS, UNASKED, Shown, load, render
 
 __all__ = ["Settings", "Tally", "logits_of", "main", "tallies", "train"]
 
-WITHIN_S = 0.6
-_TURN_S, _STILL_S, _AGAIN_S = 0.2, 2.0, 2.0
+_TURN_S = 0.2
 _FRESH = 3  # pictures from its first on in which a kind has to be told
 _FRESH_SHARE, _FRESH_WEIGHT = 0.5, 2.0
 _OTHER_BEFORE = 0.1
@@ -84,21 +84,13 @@ def train(scenes: Sequence[Shown], settings: Settings, net: SightNet | None = No
         torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
         optimiser.step()
         schedule.step()
-        _follow(average, net, min(_MEMORY, (step + 1) / (step + 10)))
+        follow(average, net, min(_MEMORY, (step + 1) / (step + 10)))
         losses.append((float(drawn), float(told)))
         if step % 100 == 0:
             drawn_, told_ = np.mean(losses[-100:], axis=0)
             spent_s = time.monotonic() - began
             _say(f"step {step} of {settings.steps}: maps {drawn_:.4f}, kinds {told_:.4f}, {spent_s:.0f} s")
     return average.eval()
-
-
-@torch.no_grad()
-def _follow(average: SightNet, net: SightNet, memory: float) -> None:
-    now = net.state_dict()
-    for name, tensor in average.state_dict().items():
-        if tensor.dtype.is_floating_point:
-            tensor.lerp_(now[name], 1 - memory)
 
 
 def _losses(maps: Tensor, kinds: Tensor, batch: _Batch) -> tuple[Tensor, Tensor]:
@@ -221,24 +213,14 @@ def tallies(
         for kind in KINDS:
             own = [turn for turn, one in begun if one is kind]
             found = sums.setdefault(kind, [0, 0, 0])
-            for index, count in enumerate(_counted(_events(scene, kind), [(turn + 1) * _TURN_S for turn in own])):
+            for index, count in enumerate(_counted(scene.told(kind), [(turn + 1) * _TURN_S for turn in own])):
                 found[index] += count
     return {kind: Tally(*found) for kind, found in sums.items()}
 
 
-def _events(scene: Shown, kind: str) -> list[tuple[float, float]]:
-    """Return begin and end of what is to be told, without what is part of something before."""
-    kept, last = list[tuple[float, float]](), -1e9
-    for begin_s, end_s in scene.spans(kind):
-        if begin_s - last > _AGAIN_S:
-            kept.append((begin_s, end_s))
-        last = max(last, end_s)
-    return kept
-
-
 def _counted(events: list[tuple[float, float]], told_s: list[float]) -> tuple[int, int, int]:
     in_time = sum(any(0.0 <= at_s - begin_s <= WITHIN_S + 1e-6 for at_s in told_s) for begin_s, _ in events)
-    false = sum(not any(begin <= at_s <= end + _STILL_S for begin, end in events) for at_s in told_s)
+    false = sum(not any(begin <= at_s <= end + STILL_S for begin, end in events) for at_s in told_s)
     return in_time, len(events), false
 
 

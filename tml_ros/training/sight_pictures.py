@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tml_ros.duplex.native.seeing import FINE, KINDS
 from tml_ros.errors import InputError
-from tml_ros.sights import SightKind, SightScene, make_scene
+from tml_ros.sights import SightEvent, SightKind, SightScene, make_scene, to_be_told
 
 __all__ = ["TURNS", "UNASKED", "Shown", "load", "render", "shown"]
 
@@ -45,6 +45,11 @@ class Shown:
         """Return begin and end of everything of a kind, in order."""
         own = self.events[self.events[:, 0] == _NUMBERED.index(SightKind(kind))]
         return sorted((float(begin_s), float(end_s)) for _, begin_s, end_s in own)
+
+    def told(self, kind: SightKind) -> list[tuple[float, float]]:
+        """Return the same without what is part of something before: what is to be told."""
+        events = to_be_told(SightEvent(kind, begin_s, end_s) for begin_s, end_s in self.spans(kind))
+        return [(event.begin_s, event.end_s) for event in events]
 
     @cached_property
     def mapped(self) -> NDArray[np.bool_]:

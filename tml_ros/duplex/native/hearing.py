@@ -24,10 +24,11 @@ _WIDER = 2
 class SoundStem(nn.Module):
     """Layers that each mix the last ``sound_kernel`` tokens, channel by channel, then the channels of each token."""
 
-    def __init__(self, shape: NativeShape, name: str = "stem") -> None:
-        """name: of its tails, one for each stem of a model."""
+    name = "stem"
+    """Of its tails, one for each stem of a model."""
+
+    def __init__(self, shape: NativeShape) -> None:
         super().__init__()
-        self.name = name
         self.layers = nn.ModuleList(_Layer(shape.width, shape.sound_kernel) for _ in range(shape.sound_layers))
         self.scale = nn.Parameter(torch.ones(shape.width))
 
@@ -74,7 +75,7 @@ class _Layer(nn.Module):
         return tokens + made
 
 
-def stem_tail_shapes(shape: NativeShape, name: str = "stem") -> dict[str, tuple[int, ...]]:
+def stem_tail_shapes(shape: NativeShape, name: str = SoundStem.name) -> dict[str, tuple[int, ...]]:
     """Return what ``SoundStem.step`` keeps per row: the tokens that each layer reaches back to."""
     return {_tail(name, number): (shape.sound_kernel - 1, shape.width) for number in range(shape.sound_layers)}
 

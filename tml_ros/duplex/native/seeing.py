@@ -23,22 +23,11 @@ from torch.nn import functional
 
 from tml_ros.duplex.native.patches import fit
 from tml_ros.errors import ModelError
-from tml_ros.sights import SightKind
+from tml_ros.sights import CUES, SightKind
 
 __all__ = ["FINE", "KINDS", "ROLES", "Gathering", "SightNet", "SightStream", "Sights", "coarse"]
 
-KINDS = (
-    SightKind.PERSON_ENTERS,
-    SightKind.PERSON_IN_ZONE,
-    SightKind.HAND_IN_ZONE,
-    SightKind.FLAME,
-    SightKind.SMOKE,
-    SightKind.SPILL,
-    SightKind.GOGGLES_MISSING,
-    SightKind.SLOUCHING,
-    SightKind.LENS_COVERED,
-    SightKind.TOO_DARK,
-)
+KINDS = (*CUES, SightKind.LENS_COVERED, SightKind.TOO_DARK)
 """What the network tells; that a picture stands still is told without it."""
 ROLES = 11
 """What a place may belong to, as ``sights.labels.Role`` numbers it."""
@@ -93,7 +82,7 @@ class SightNet(nn.Module):
         Returns:
             Logits of maps [B, 12, 60, 80], roles before the zone, and of kinds [B, 10].
         """
-        now = functional.avg_pool2d(fine, 2)
+        now = coarse(fine)
         planes = [functional.pixel_unshuffle(fine, 2) - 0.5, now - before, now - still]
         near = self.near(self.first(torch.cat(planes, 1) * 2.0))
         second = self.second(near)

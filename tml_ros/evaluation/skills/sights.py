@@ -20,28 +20,27 @@ from tml_ros.evaluation.skills.streams import Stream
 from tml_ros.evaluation.skills.subject import Subject, Suggested
 from tml_ros.evaluation.words import overlap
 from tml_ros.records import MICRO_TURN_SAMPLES, StampedImage, TextInput
-from tml_ros.sights import PHRASES, Film, SightEvent, SightKind, SightScene, load_films, make_scene
+from tml_ros.sights import (
+    CUES,
+    PHRASES,
+    STILL_S,
+    WITHIN_S,
+    Film,
+    SightEvent,
+    SightKind,
+    SightScene,
+    load_films,
+    make_scene,
+    to_be_told,
+)
 from tml_ros.training.sights import COUNT_REQUESTS
 
 __all__ = ["Sights"]
 
-WITHIN_S = 0.6
 WANTED, MOST_FALSE = 0.95, 1.0
 SEED = 2_026_001
-CUES = (
-    SightKind.PERSON_ENTERS,
-    SightKind.PERSON_IN_ZONE,
-    SightKind.HAND_IN_ZONE,
-    SightKind.FLAME,
-    SightKind.SMOKE,
-    SightKind.SPILL,
-    SightKind.GOGGLES_MISSING,
-    SightKind.SLOUCHING,
-)
 _SCENES, _PIECE = 60, 4
 _TURN_S = 0.2
-_AGAIN_S = 2.0  # an event that begins so soon after one of its kind is part of it
-_STILL_S = 2.0  # so long after its end an event may still be told
 _LIKE = 0.6
 _NOISE = 0.0003
 _COUNT_OFF = 1
@@ -133,7 +132,7 @@ def _films(material: Material) -> tuple[Film, ...]:
 
 def _watch(subject: Subject, shown: SightScene | Film, source: str) -> Seen:
     events = shown.truth()
-    truth = _first(events)
+    truth = to_be_told(events)
     reps = [event for event in events if event.kind is SightKind.REPETITION]
     turns = int(shown.duration_s / _TURN_S + 1e-6)
     noise = np.random.default_rng(turns).normal(0.0, _NOISE, turns * MICRO_TURN_SAMPLES).astype(np.float32)
@@ -170,18 +169,6 @@ def _pictures(shown: SightScene | Film) -> Iterator[tuple[float, NDArray[np.uint
         yield time_s, shown.picture(time_s)
 
 
-def _first(truth: Sequence[SightEvent]) -> list[SightEvent]:
-    """Return the events that are to be told, without those that are part of one before."""
-    kept: list[SightEvent] = []
-    last: dict[SightKind, float] = {}
-    for event in truth:
-        if event.kind in PHRASES:
-            if event.begin_s - last.get(event.kind, -1e9) > _AGAIN_S:
-                kept.append(event)
-            last[event.kind] = max(event.end_s, last.get(event.kind, -1e9))
-    return kept
-
-
 def _judged(
     truth: Sequence[SightEvent], suggested: Suggested
 ) -> tuple[tuple[tuple[str, float | None], ...], tuple[tuple[float, str], ...]]:
@@ -195,7 +182,7 @@ def _judged(
     false = [
         (round(at_s, 2), text)
         for at_s, text, kind in said
-        if not any(e.kind is kind and e.begin_s <= at_s <= e.end_s + _STILL_S for e in truth)
+        if not any(e.kind is kind and e.begin_s <= at_s <= e.end_s + STILL_S for e in truth)
     ]
     return tuple(told), tuple(false)
 
