@@ -6,7 +6,9 @@ RESULTS := .venv/test-results.xml
 # Real graphs in real time that mostly wait: two at once. LIVE: one after the other, with the machine to themselves.
 LIVE := test/nodes/test_live_load.py test/cli/test_demo.py
 GRAPHS := test/nodes test/launch
-RUN := $(IN_VENV) .venv/bin/python -m pytest --junit-xml=$(RESULTS)
+# Each part of a whole run takes five minutes; after twenty a test hangs where its own time limit is not heard.
+BOUNDED := $(if $(ARGS),,timeout --signal=INT --kill-after=20 1200)
+RUN := $(IN_VENV) $(BOUNDED) .venv/bin/python -m pytest --junit-xml=$(RESULTS)
 IN_PAIRS := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help

@@ -16,7 +16,7 @@ SEED = 31
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory) -> list[Shown]:
     folder = tmp_path_factory.mktemp("pictures")
-    render(folder, SEED, range(6, 8))  # hazards, and nothing but look-alikes
+    render(folder, SEED, range(6, 8), workers=2)  # hazards, and nothing but look-alikes
     return load(folder)
 
 

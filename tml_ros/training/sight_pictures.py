@@ -4,6 +4,7 @@ Each scene gives the newest picture of each micro-turn, a map of what lies where
 shows something not quite yet, or no longer quite, asks nothing of that kind. It knows no network.
 """
 
+import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -105,7 +106,8 @@ def render(folder: Path, seed: int, scenes: range, workers: int = 1) -> None:
     """Write scenes of a seed that are not there yet, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     missing = [index for index in scenes if not (folder / f"{index:05d}.npz").is_file()]
-    with ProcessPoolExecutor(workers) as pool:
+    # Not forked: threads of torch and OpenCV are not in the copy, their locks are, and it would wait for ever.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         for _ in pool.map(_write, [folder] * len(missing), [seed] * len(missing), missing, chunksize=1):
             pass
 
