@@ -57,7 +57,8 @@ _UNSURE = 10.0  # by which the variance of a response that was moved grows
 _KEPT_ENERGY = 0.98  # of a response that is moved; the rest would fall off its ends
 
 _HISTORY = _PARTITIONS * BLOCK_SAMPLES + MICRO_TURN_SAMPLES + _SLIPS
-_LEARNT = ("_room", "_variance", "_noise", "_erle_db", "_less_db", "_echo_blocks", "_lost_blocks")
+_KNOWN = ("_erle_db", "_less_db", "_echo_blocks")
+_LEARNT = ("_room", "_variance", "_noise", "_lost_blocks", *_KNOWN)
 _REPORTED = ("_near", "_echoes", "_lost", "_history", "_trusted")
 
 _Sound = NDArray[np.float64]
@@ -158,9 +159,13 @@ class EchoFilter:
         if moved is not None:
             self._restore(before, moved)
             left = self._run(heard, played)
-        elif self._missing < _MOST_MISSING and any(most >= _ALIKE and usual < _UNLIKE for _, most, usual in found):
+            vars(self).update({name: before[name] for name in _KNOWN})  # a skip says nothing of that
+            self._lost_blocks = 0
+        elif self._missing < _MOST_MISSING:
             vars(self).update({name: before[name] for name in _LEARNT})  # nothing is to be learnt from this
             self._missing += 1
+            if not any(most >= _ALIKE and usual < _UNLIKE for _, most, usual in found):
+                return left
         else:
             return left
         self._near, self._lost = [0.0] * len(self._near), [True] * len(self._lost)
