@@ -420,7 +420,7 @@ def test_fixed_answers_are_known_beforehand_when_the_robot_is_live(cascade):
 
 def test_robot_hushes_and_is_still_taken_for_speaking_when_somebody_is_likely_to_want_the_floor(cascade, say):
     unsure = copy.copy(cascade)
-    unsure._overlap = SimpleNamespace(probability=lambda audio: 0.6)
+    unsure._overlap = SimpleNamespace(probability=lambda audio: 0.4)
     stream = unsure.open(SessionInfo("s", T0))
     sound = say("excuse me I would like to say something", before_s=1.0)
     outputs, state = [], PlaybackState.PLAYING
@@ -434,4 +434,4 @@ def test_robot_hushes_and_is_still_taken_for_speaking_when_somebody_is_likely_to
     hushed = [index for index, output in enumerate(outputs) if output.hushes]
     assert len(hushed) >= 1
     assert all(outputs[index].floor is Floor.HOLD for index in hushed)
-    assert Floor.YIELD in [output.floor for output in outputs[hushed[0] :]]  # 0.6 is enough for the next look
+    assert Floor.YIELD in [output.floor for output in outputs[hushed[0] :]]  # 0.4 is enough for the next look
