@@ -222,6 +222,26 @@ def test_what_was_taught_is_believed_without_the_model():
     assert one.intent == other.intent and other.confidence > one.confidence + 0.2
 
 
+@pytest.mark.parametrize(
+    ("known", "taught", "wanted"),
+    [
+        ("turn left", "turn right", "turn left"),  # nobody has taught to hear that
+        ("turn left", "stop", "turn left"),  # as good as what was known before
+        ("turn lift", "stop", "stop"),
+        ("stop", "stop", "stop"),
+        ("", "stop", "stop"),  # what knows nothing of it hears no letter
+        ("turn left", "", "turn left"),
+    ],
+)
+def test_only_what_was_taught_is_asked_of_what_was_taught_to_hear(known, taught, wanted):
+    one, found = Listener(GRAMMAR, GRAPH, FILE.intents, taught=["stop"]), []
+    pair = [spelled(text, quiet=70 - 3 * len(text.replace(" ", ""))) for text in (known, taught)]
+    for begin in range(0, 70, 5):
+        one.hear(*(chances[begin : begin + 5] for chances in pair))
+        found += one.decide(())
+    assert [draft.intent for draft in found] == [GRAMMAR.parse(wanted).intent]
+
+
 def test_name_of_an_intent_that_is_none_says_only_that_the_model_wanted_one():
     made_up = IntentDraft("__intent_sto__intent_", {}, 0.3)
     one = listener()

@@ -2,7 +2,8 @@
 
 Letters are read as sentences of the grammar (``reading``) from one silence to the next. When the model puts out an
 intent, or when a sentence has been over for a moment without one, the two are weighed: what both say is likelier than
-what one says, and where they differ the better founded one wins. It knows no tensors and no session.
+what one says, and where they differ the better founded one wins. What adapters have taught to hear spells, too, and of
+what is read there only taught sentences count. It knows no tensors and no session.
 """
 
 import math
@@ -90,7 +91,8 @@ class Listener:
         self, grammar: Grammar, graph: LetterGraph, specs: Mapping[str, IntentSpec], taught: Collection[str] = ()
     ) -> None:
         """specs: the intents that there are, with their priority. taught: sentences that adapters have practised."""
-        self._reader, self._specs, self._taught = Reader(graph), specs, frozenset(taught)
+        self._reader, self._taught_reader = Reader(graph), Reader(graph)
+        self._specs, self._taught = specs, frozenset(taught)
         self._means = lru_cache(_MOST_KEPT)(grammar.parse)  # the same sentence is looked at in several micro-turns
         self._letters = self._last = 0
         self._quiet = _APART
@@ -102,10 +104,11 @@ class Listener:
         self._waited = 0  # micro-turns
         self.counters: Counter[str] = Counter()
 
-    def hear(self, chances: NDArray[np.float32]) -> None:
-        """Take in tokens. chances: [n, symbols] logarithms, the first of no letter."""
-        for token in chances:
-            letter = int(token.argmax())
+    def hear(self, chances: NDArray[np.float32], taught: NDArray[np.float32] | None = None) -> None:
+        """Take in tokens. chances: [n, symbols] logarithms, the first of no letter. taught: as adapters hear them."""
+        for number, token in enumerate(chances):
+            other = token if taught is None else taught[number]
+            letter = int(token.argmax()) or int(other.argmax())
             if letter:
                 if self._quiet >= _APART or self._reader.tokens > _MOST_TOKENS:
                     self._begin()
@@ -117,6 +120,8 @@ class Listener:
                 self._answered += 1
             if self._quiet < _APART:
                 self._reader.push(token, _SKIPPED_COST * self._letters)
+                if taught is not None:
+                    self._taught_reader.push(other, _SKIPPED_COST * self._letters)
             self._letters += letter not in (0, self._last)
             self._last = letter
 
@@ -137,10 +142,16 @@ class Listener:
         """
         if not self.is_heard:
             return None
-        reading = self._reader.best()
+        _, reading = self._read()
         least = _HINTED if is_wanted else _TRUSTED
         meaning = self._means(reading.text) if reading and _spelled(reading) >= least else None
         return (meaning.reply or None) if meaning else None
+
+    def _read(self) -> tuple[Reader, Reading | None]:
+        """Return the likeliest sentence and who reads it: only what was taught is read by what was taught to hear."""
+        reading, other = self._reader.best(), self._taught_reader.best()
+        is_other = other is not None and other.text in self._taught and (reading is None or other.cost < reading.cost)
+        return (self._taught_reader, other) if is_other else (self._reader, reading)
 
     def _needed(self) -> int:
         """Return how many tokens of silence end what was spelled, by what the sentences of the grammar leave open."""
@@ -151,7 +162,8 @@ class Listener:
         return self._wait
 
     def _opens(self) -> int:
-        whole, begun = self._reader.best(), self._reader.begun()
+        reader, whole = self._read()
+        begun = reader.begun()
         if begun is None or _spelled(begun) < _MAY_GO_ON or (whole and whole.cost + _AS_LIKELY < begun.cost):
             return 0
         if whole is None or whole.cost > begun.cost + _AS_LIKELY:
@@ -180,7 +192,7 @@ class Listener:
         is_settled = self._quiet >= max(_SETTLED, needed) or self._waited > _PATIENCE_TURNS + needed // 5
         if not (self._waiting and is_settled) and not (self._quiet >= max(_OVER, needed) and not self._is_read):
             return []
-        reading = self._reader.best() if self._letters else None
+        reading = self._read()[1] if self._letters else None
         meaning = self._means(reading.text) if reading else None
         unsaid = _UNSAID_BUT_TAUGHT if reading and reading.text in self._taught else _UNSAID
         asked = [one if self._is_known(one) else None for one in self._waiting] or [None]
@@ -193,6 +205,7 @@ class Listener:
 
     def _begin(self) -> None:
         self._reader.restart()
+        self._taught_reader.restart()
         self._letters = 0
 
     def _ranked(self, draft: Draft) -> Draft:

@@ -29,7 +29,7 @@ from tml_ros.duplex.native.seeing import Sights, SightStream
 from tml_ros.duplex.native.stepping import StepOptions, Stepper, StepResult
 from tml_ros.duplex.native.texts import TextQueue
 from tml_ros.duplex.native.tokens import FLOOR_MARKERS, SOURCE_MARKERS, Marker
-from tml_ros.duplex.native.transformer import AUXILIARY, HEARD, InteractionTransformer
+from tml_ros.duplex.native.transformer import AUXILIARY, HEARD, HEARD_TOO, InteractionTransformer
 from tml_ros.duplex.native.vocabulary import LETTERS, Vocabulary
 from tml_ros.duplex.native.vocoder import DELAY_SAMPLES
 from tml_ros.duplex.protocol import SessionInfo
@@ -214,7 +214,9 @@ class NativeStream:
     def _lean(self, turn: MicroTurn) -> Tensor | None:
         """Hear; return what a sound over the robot's voice adds to the chances of each floor, None for nothing."""
         if self._listener is not None and turn.audio_valid:
-            self._listener.hear(self._spelled())
+            tails = self.state.tails
+            taught = self._spelled(tails[HEARD_TOO]) if HEARD_TOO in tails else None
+            self._listener.hear(self._spelled(tails[HEARD]), taught)
         lean = 0.0 if self._overlap is None else self._overlap.lean(turn)
         if not lean or self._parser.is_typed:
             return None
@@ -280,10 +282,10 @@ class NativeStream:
             tuple(one for one in found if isinstance(one, TimerDraft)),
         )
 
-    def _spelled(self) -> NDArray[np.float32]:
+    def _spelled(self, tail: Tensor) -> NDArray[np.float32]:
         """Return how likely each letter is in each token of the micro-turn's sound, logarithms [n, letters]."""
         assert self._spelled_with is not None
-        heard = self.state.tails[HEARD][0].to(self._spelled_with.dtype)
+        heard = tail[0].to(self._spelled_with.dtype)
         chances = torch.log_softmax(torch.nn.functional.linear(heard, self._spelled_with).float(), dim=-1)
         return np.asarray(chances.detach().cpu().numpy(), np.float32)
 

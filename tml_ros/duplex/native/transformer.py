@@ -31,11 +31,22 @@ from tml_ros.duplex.native.state import Ring, StreamState, keep
 from tml_ros.duplex.native.tokens import FLOOR_MARKERS, OUTPUT_BANNED, Marker
 from tml_ros.duplex.native.vocoder import Vocoder
 
-__all__ = ["AUXILIARY", "CLOCK_FEATURES", "HEARD", "SPOKE", "InteractionTransformer", "Predictions", "Sights", "Tokens"]
+__all__ = [
+    "AUXILIARY",
+    "CLOCK_FEATURES",
+    "HEARD",
+    "HEARD_TOO",
+    "SPOKE",
+    "InteractionTransformer",
+    "Predictions",
+    "Sights",
+    "Tokens",
+]
 
 AUXILIARY = ("user_speaking", "turn_end", "speech_present")
 HEARD = "sound.heard"  # tail: the tokens of sound of the micro-turn before, as they are spelled
 _EAR = "ear"
+HEARD_TOO = f"{_EAR}.heard"  # tail: the same of the ear, where there is one
 SPOKE = "voice.spoke"  # tail: 1 where the micro-turn before had voice
 _FIRST_FLOOR = min(FLOOR_MARKERS)
 _CLOCK_PERIODS = 17  # the longest is 2**17 micro-turns, 7.3 hours
@@ -63,7 +74,7 @@ class InteractionTransformer(nn.Module):
 
     banned: Tensor
     ear: MelTokens | None
-    """Hears what is spelled, where adapters have taught it to hear otherwise than the blocks are used to."""
+    """Hears what adapters have taught to be spelled, beside what hears everything else as before."""
 
     def __init__(self, shape: NativeShape) -> None:
         super().__init__()
@@ -107,7 +118,7 @@ class InteractionTransformer(nn.Module):
         return [self.sound] if self.ear is None else [self.sound, self.ear]
 
     def spell_apart(self) -> MelTokens:
-        """Return what hears for the letters alone from now on, at first as for everything."""
+        """Return what hears once more for the letters from now on, at first as what hears for everything."""
         if self.ear is None:
             self.ear = copy.deepcopy(self.sound)
             if self.ear.stem is not None:
@@ -245,11 +256,12 @@ class InteractionTransformer(nn.Module):
         tails = (
             mel_tail_shapes()
             | stem_tail_shapes(self.shape)
-            | ({} if self.ear is None else stem_tail_shapes(self.shape, _EAR))
             | self.flow.tail_shapes()
             | self.vocoder.tail_shapes()
             | {SPOKE: (1,), HEARD: (self.shape.audio_tokens, self.shape.width)}
         )
+        if self.ear is not None:
+            tails |= stem_tail_shapes(self.shape, _EAR) | {HEARD_TOO: tails[HEARD]}
         return StreamState(
             caches,
             (rings[0], rings[1]),
@@ -278,8 +290,10 @@ class InteractionTransformer(nn.Module):
         levels = quantise(heard, self.shape), quantise(played, self.shape)
         present = inputs.audio_present, is_played
         sound = self.sound.step(levels, present, state.tails, active)
-        spelled = sound if self.ear is None else self.ear.step(levels, present, state.tails, active)
-        keep(state.tails[HEARD], spelled.to(state.tails[HEARD].dtype), active)
+        keep(state.tails[HEARD], sound.to(state.tails[HEARD].dtype), active)
+        if self.ear is not None:
+            taught = self.ear.step(levels, present, state.tails, active)
+            keep(state.tails[HEARD_TOO], taught.to(state.tails[HEARD_TOO].dtype), active)
         tokens = self._join(self._embed(inputs, sound, state.turn))
         began = state.written.clone()
         slots = state.admit(tokens.places.kinds, tokens.present & active[:, None])
