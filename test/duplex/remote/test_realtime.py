@@ -48,7 +48,8 @@ def test_answer_is_said_micro_turn_by_micro_turn_when_the_server_sends_it_at_onc
         outputs += until(stream, lambda output: bool(output.speech) and output.speech[0].last, 1)
         stream.close()
     said = [output for output in outputs if output.speech]
-    assert [len(output.audio) // 100 for output in said] == [32] * 5  # the last with what the resampler held back
+    sizes = [len(output.audio) // 100 for output in said]
+    assert sizes in ([32] * 5, [32] * 5 + [0])  # the last with what the resampler held back; the end may come after it
     audio = np.concatenate([output.audio for output in said])
     assert 16_000 <= len(audio) <= 16_050
     assert np.abs(np.fft.rfft(audio[:16_000])).argmax() == 440
