@@ -7,7 +7,8 @@ RESULTS := .venv/test-results.xml
 LIVE := test/nodes/test_live_load.py test/cli/test_demo.py
 GRAPHS := test/nodes test/launch
 # Each part of a whole run takes five minutes; after twenty a test hangs where its own time limit is not heard.
-BOUNDED := $(if $(ARGS),,timeout --signal=INT --kill-after=20 1200)
+WITHIN := timeout --signal=INT --kill-after=20
+BOUNDED := $(if $(ARGS),,$(WITHIN) 1200)
 RUN := $(IN_VENV) $(BOUNDED) .venv/bin/python -m pytest --junit-xml=$(RESULTS)
 IN_PAIRS := -n 2 --dist loadfile
 
@@ -48,7 +49,7 @@ AUDIO_RESULTS := .venv/test-audio-results.xml
 
 test-audio: export SOUND_SERVER := 1
 test-audio: setup ## Talk over a robot, through a sound server; TRIALS=30 MINUTES=3 HOURS=0.5: all of it; KEEP=DIR: the sound
-	$(IN_VENV) TRIALS=$(TRIALS) MINUTES=$(MINUTES) HOURS=$(HOURS) timeout --signal=INT --kill-after=20 $(AUDIO_LIMIT_S) \
+	$(IN_VENV) TRIALS=$(TRIALS) MINUTES=$(MINUTES) HOURS=$(HOURS) $(WITHIN) $(AUDIO_LIMIT_S) \
 		.venv/bin/python -m pytest -s --timeout=$(AUDIO_LIMIT_S) --junit-xml=$(AUDIO_RESULTS) test/audio $(ARGS)
 	@.venv/bin/python .ci/executed.py $(AUDIO_RESULTS)
 

@@ -147,7 +147,8 @@ class EchoFilter:
     ) -> NDArray[np.float32]:
         """Return what is left with the response moved, where that explains what was heard; otherwise ``left``.
 
-        A window in which the echo came at another time, or did not come where it was expected, is silent.
+        A window in which the echo came at another time, or did not come where it was expected, is silent. Nothing is
+        learnt where no skip explains it, for somebody else sounds, unless that goes on for too long.
         """
         response = np.fft.irfft(trusted, 2 * BLOCK_SAMPLES, axis=1)[:, :BLOCK_SAMPLES].reshape(-1)
         size, now = len(self._history) + len(response), len(self._history)
@@ -159,10 +160,10 @@ class EchoFilter:
         if moved is not None:
             self._restore(before, moved)
             left = self._run(heard, played)
-            vars(self).update({name: before[name] for name in _KNOWN})  # a skip says nothing of that
+            self._take_back(before, _KNOWN)  # a skip says nothing of that
             self._lost_blocks = 0
         elif self._missing < _MOST_MISSING:
-            vars(self).update({name: before[name] for name in _LEARNT})  # nothing is to be learnt from this
+            self._take_back(before, _LEARNT)  # nothing is to be learnt from this
             self._missing += 1
             if not any(most >= _ALIKE and usual < _UNLIKE for _, most, usual in found):
                 return left
@@ -175,13 +176,16 @@ class EchoFilter:
         """Return what a call changes, apart from what it reports; arrays are replaced, never written into."""
         return {name: value for name, value in vars(self).items() if name not in _REPORTED}
 
+    def _take_back(self, state: dict[str, Any], names: tuple[str, ...]) -> None:
+        vars(self).update({name: state[name] for name in names})
+
     def _restore(self, state: dict[str, Any], response: _Sound) -> None:
         """Go back to a state, with another response of the room."""
         vars(self).update(state)
         parts = response.reshape(_PARTITIONS, BLOCK_SAMPLES)
         self._room = np.fft.rfft(parts, 2 * BLOCK_SAMPLES, axis=1)
         self._variance = np.minimum(_UNSURE * self._variance, _FIRST_VARIANCE)
-        self._trusted, self._lost_blocks = self._room, 0
+        self._trusted = self._room
 
     def _block(self, heard: NDArray[np.float64], played: NDArray[np.float32]) -> NDArray[np.float64]:
         self._played = np.concatenate([self._played[BLOCK_SAMPLES:], played])
@@ -194,10 +198,10 @@ class EchoFilter:
             return heard  # nothing was played: nothing to take away, nothing to learn
         echo = self._echo(self._spectra)
         left = heard - echo
-        self._noise = _SMOOTHING * self._noise + (1 - _SMOOTHING) * np.abs(_spectrum(left)) ** 2
-        doubt = float(np.sum(self._doubt(self._spectra))) / BLOCK_SAMPLES**2
+        error = _spectrum(left)
+        self._noise = _SMOOTHING * self._noise + (1 - _SMOOTHING) * np.abs(error) ** 2
+        doubt = float(np.sum(self._learn(self._spectra, error))) / BLOCK_SAMPLES**2
         self._doubt_power = _SHORT * self._doubt_power + (1 - _SHORT) * doubt
-        self._learn(self._spectra, left)
         self._practise(heard)
         helps = self._helps(heard, left)
         self._near.append(self._judge(echo) if helps else 0.0)
@@ -252,25 +256,24 @@ class EchoFilter:
         if len(self._waiting) > _AGAIN:
             (spectra, before), *waiting = self._waiting
             self._waiting = tuple(waiting)
-            self._learn(spectra, before - self._echo(spectra))
+            self._learn(spectra, _spectrum(before - self._echo(spectra)))
 
     def _echo(self, spectra: _Spectrum) -> NDArray[np.float64]:
         whole = np.fft.irfft(np.sum(self._room * spectra, axis=0), 2 * BLOCK_SAMPLES)
         return np.asarray(whole[BLOCK_SAMPLES:])
 
-    def _doubt(self, spectra: _Spectrum) -> NDArray[np.float64]:
-        """Return the power, [B], of what the response may be wrong by."""
-        return np.asarray(0.5 * np.sum(np.abs(spectra) ** 2 * self._variance, axis=0))
-
-    def _learn(self, spectra: _Spectrum, left: NDArray[np.float64]) -> None:
+    def _learn(self, spectra: _Spectrum, error: _Spectrum) -> NDArray[np.float64]:
+        """Learn from what is left of a block; return the power, [B], of what the response might be wrong by."""
         power = np.abs(spectra) ** 2
-        gain = self._variance / (self._doubt(spectra) + self._noise + _LEAST_POWER)
-        step = np.fft.irfft(gain * np.conj(spectra) * _spectrum(left), 2 * BLOCK_SAMPLES, axis=1)
+        doubt = np.asarray(0.5 * np.sum(power * self._variance, axis=0))
+        gain = self._variance / (doubt + self._noise + _LEAST_POWER)
+        step = np.fft.irfft(gain * np.conj(spectra) * error, 2 * BLOCK_SAMPLES, axis=1)
         step[:, BLOCK_SAMPLES:] = 0.0  # a partition's response is one block long
         self._room = self._room + np.fft.rfft(step, axis=1)
         kept = _TRANSITION**2
         learnt = kept * (1 - 0.5 * gain * power) * self._variance
         self._variance = learnt + (1 - kept) * np.abs(self._room) ** 2 + 1e-9
+        return doubt
 
 
 def _followed(known_db: float, before: float, after: float) -> float:
