@@ -124,6 +124,12 @@ def test_short_word_stops_the_robot_when_only_the_whole_of_it_tells():
     assert bids[4:] == [Bid.NONE] * 3
 
 
+@pytest.mark.parametrize(("begins", "stops"), [(540, False), (410, True)])
+def test_sound_is_nobodys_when_it_begins_just_before_a_turn_that_was_taken_out(begins, stops):
+    room = Room([(begins, 600)], probability=lambda audio: 0.5)
+    assert (Bid.FLOOR in room.run(7)) is stops
+
+
 @pytest.mark.parametrize(("wanted", "stops"), [(0.2, True), (0.3, False)])
 def test_sound_that_is_over_stops_the_robot_from_a_probability_of_its_own(wanted, stops):
     room = Room([(400, 560)], probability=lambda audio: 0.25, overlap_over=wanted)

@@ -23,6 +23,7 @@ _BEFORE_SAMPLES = 64 * SAMPLE_RATE_HZ // 1000  # sound before the onset that the
 _MOST_SAMPLES = SAMPLE_RATE_HZ  # the classifier was trained on up to one second
 _QUIET_DB = -120.0
 _FINE_SAMPLES = SAMPLE_RATE_HZ // 100
+_TAKEN_OUT_SAMPLES = 132 * SAMPLE_RATE_HZ // 1000  # half a window, and a frame that begins before it
 _SURE = 0.97  # above overlap_first: a first look may still turn out wrong
 
 
@@ -79,6 +80,8 @@ class OverlapJudge:
             self._frames_end += FRAME_SAMPLES
             if attends:
                 self._follow(probability)
+        if self._was_taken_out(audio):
+            self.forget()
         if self._onset is not None:
             self._event()  # keeps its beginning
 
@@ -136,6 +139,15 @@ class OverlapJudge:
         """Take in that somebody talked to the robot, from one sample of the session to another: his level is usual."""
         now_db = level_db(self._sound[max(0, len(self._sound) - (self._heard - start)) :][: end - start])
         self._usual_db = now_db if self._usual_db is None else 0.7 * self._usual_db + 0.3 * now_db
+
+    def _was_taken_out(self, audio: NDArray[np.float32]) -> bool:
+        """Tell whether a sound began just before a micro-turn without any: the end of it slipped through.
+
+        The echo canceller silences a micro-turn in which it finds that the loudspeaker skipped, and cannot find that at
+        the very end of the one before. A microphone has a noise of its own.
+        """
+        is_new = self._onset is not None and self._heard - len(audio) - self._onset <= _TAKEN_OUT_SAMPLES
+        return is_new and not audio.any()
 
     def _follow(self, probability: float) -> None:
         if self._onset is None:
