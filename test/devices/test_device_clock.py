@@ -16,15 +16,16 @@ class Device:
     def __init__(self, drift_ppm: float = 0.0, chunk: int = 960, tells: bool = True, seed: int = 1) -> None:
         self.period_ns = 1e9 / RATE_HZ * (1 + drift_ppm * 1e-6)
         self.chunk, self.tells = chunk, tells
-        self.delay_ns, self.clock_ns = 0.0, START_NS
+        self.delay_ns, self.clock_ns, self.latency_s = 0.0, START_NS, LATENCY_S
         self.clock = DeviceClock(RATE_HZ, -LATENCY_S)
+        self.jitter_ns = 15e6
         self._random = np.random.default_rng(seed)
         self._count = 0
 
     def run(self, seconds: float) -> np.ndarray:
         """Return the errors of the stamps in ms, one per callback."""
         count = round(seconds * RATE_HZ / self.chunk)
-        late_ns = self._random.uniform(0.0, 15e6, count)
+        late_ns = self._random.uniform(0.0, self.jitter_ns, count)
         late_ns[self._random.random(count) < 0.01] += 100e6
         return np.array([self._callback(late) for late in late_ns])
 
@@ -32,9 +33,9 @@ class Device:
         sample = self._count * self.chunk
         self._count += 1
         true_ns = sample * self.period_ns + self.delay_ns
-        called_ns = round(true_ns + LATENCY_S * 1e9 + late_ns)
+        called_ns = round(true_ns + self.latency_s * 1e9 + late_ns)
         current_s = 5.0 + called_ns / 1e9
-        device_s = current_s - LATENCY_S - late_ns / 1e9 if self.tells else 0.0
+        device_s = current_s - self.latency_s - late_ns / 1e9 if self.tells else 0.0
         stamp_ns = self.clock.update(sample, device_s, current_s, self.clock_ns + called_ns, called_ns)
         return (stamp_ns - self.clock_ns - true_ns) / 1e6
 
@@ -90,6 +91,29 @@ def test_rate_is_kept_when_the_machine_stalls_and_device_time_is_off_for_a_secon
     assert device.clock.jumps == 0
 
 
+def test_rate_is_not_taken_from_the_first_callbacks_when_they_come_at_odd_times():
+    device = Device(tells=False)
+    device.jitter_ns = 1e5
+    for delay_ms in (0.0, 2.4, 5.5, 8.0):
+        device.delay_ns = delay_ms * 1e6
+        device.run(1.0)
+    device.delay_ns = 0.0
+    device.run(20.0)
+    assert np.abs(device.run(200.0)).max() < 0.5
+    assert abs(device.clock.drift_ppm) < 2.0
+
+
+def test_stamps_step_once_when_the_delay_changes_a_little_and_callbacks_come_in_time():
+    device = Device(tells=False)
+    device.jitter_ns = 1e5
+    device.run(60.0)
+    device.delay_ns = 5e6
+    errors = device.run(60.0)
+    assert np.abs(errors[300:]).max() < 0.5
+    assert device.clock.jumps == 1
+    assert abs(device.clock.drift_ppm) < 5.0
+
+
 def test_stamps_follow_when_the_stream_is_moved_to_another_delay():
     device = Device()
     device.run(20.0)
@@ -97,6 +121,16 @@ def test_stamps_follow_when_the_stream_is_moved_to_another_delay():
     device.run(10.0)
     assert np.abs(device.run(10.0)).max() < 5.0
     assert device.clock.jumps == 1
+
+
+@pytest.mark.parametrize("later_s", [0.015, -0.015])
+def test_stamps_stay_when_callbacks_come_later_and_device_time_says_so(later_s):
+    device = Device()
+    before = device.run(60.0)[-50:]
+    device.latency_s += later_s
+    assert np.abs(device.run(60.0) - before.mean()).max() < 1.5
+    assert device.clock.latency_s == pytest.approx(-LATENCY_S - later_s, abs=0.003)
+    assert device.clock.jumps == 0
 
 
 def test_stamps_never_go_backwards_when_the_delay_becomes_shorter():

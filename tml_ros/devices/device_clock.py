@@ -6,8 +6,10 @@ loop follows those: at first as in a least-squares fit (quick to settle), later 
 (quiet, and no error grows). How far the device is from its callback comes from the device's own time, as a median.
 
 Knows no device and no sound: numbers in, stamps out. PulseAudio behind ALSA tells device time wrongly by a whole buffer
-for a second after each stall, and PortAudio gives 0 for some devices: hence the arrival of callbacks leads, and device
-time only adds a slow correction.
+for a second after each stall, lets that of a loudspeaker run ahead by 250 ppm and fall back by 8 ms every half minute,
+and PortAudio gives 0 for some devices: hence the arrival of callbacks leads. Device time only adds its mean over
+minutes, or over less where callbacks come late by chance. Where they begin to come later, by 15 ms under PulseAudio,
+and device time says just that, nothing happened to the samples themselves: their stamps stay as they are.
 
 Thread: used by one thread at a time.
 
@@ -22,16 +24,22 @@ __all__ = ["DeviceClock"]
 
 _BLOCK_NS = 1_000_000_000  # enough callbacks for one to be early, often enough to follow a crystal that warms up
 _RANK = 5  # the earliest but so many count, or but a tenth: deaf to a single reading that is absurdly early
+_SETTLE_BLOCKS = 8  # PulseAudio's first callbacks come up to 9 ms off, which says nothing of the rate
 _MEMORY_BLOCKS = 240  # four minutes: the rate to a few ppm under 15 ms of jitter, 1 ms behind a fast warm-up
+_TRADED_NS, _AGREED_NS = 3_000_000, 1_000_000  # callbacks later by more, and device time within so much of that
 _JUMP_NS = 8_000_000  # more than 15 ms of jitter ever leaves of the earliest, less than the 40 ms that windows tolerate
+_LEAST_JUMP_NS, _JUMP_TIMES = 2_000_000, 8  # with callbacks that come in time, so many of their mean errors are a jump
 _JUMP_BLOCKS = 4  # a machine that stalls is back by then; what still differs is another delay
+_DOUBTED_BLOCKS = 40  # what counts of the rate after it: a wrong one makes jumps, too
 _MOST_PHASE_NS = 5_000_000  # of an error that is believed in at once
 _MOST_RATE_NS = 1_000_000  # likewise for the rate: 1000 ppm over a block
 _MAX_DRIFT = 1e-3  # crystals stay within 0.0005
 _CLOCK_STEP_NS = 20_000_000  # ROS time against the monotonic clock; slewing moves it by far less between callbacks
 _MAX_OFFSET_S = 2.0  # a device further from its callback is telling nonsense
 _OFFSET_BLOCKS = 9  # the median of these forgets the second after a stall
-_OFFSET_GAIN = 0.05  # per block, towards that median: a change of delay by 10 ms is no step in the stamps
+_OFFSET_GAIN = 0.02  # per block and ms of error of arrivals, towards that median: where they are sure, it is their word
+_MOST_OFFSET_GAIN = 0.05
+_UNSURE_GAIN = 0.05  # per block
 
 
 class DeviceClock:
@@ -50,6 +58,8 @@ class DeviceClock:
         self._fraction_ns = 0.0
         self._offset_ns = self._fallback_ns = fallback_offset_s * 1e9
         self._offsets: deque[float] = deque(maxlen=_OFFSET_BLOCKS)
+        self._offset_blocks = 0  # in the mean that the offset is at first
+        self._unsure_ns = _JUMP_NS / _JUMP_TIMES  # mean error of arrivals
         self._seen: list[tuple[float, float | None]] = []  # of this block: lateness, offset
         self._block_ns: int | None = None  # monotonic time at which it began
         self._blocks = 0
@@ -150,14 +160,27 @@ class DeviceClock:
         seen = sorted(self._seen, key=lambda one: one[0])
         self._seen = []
         error = seen[min(_RANK, len(seen) // 10)][0]
-        self._see_offset([offset for _, offset in seen[: max(1, len(seen) // 4)] if offset is not None])
-        if self._blocks and abs(error) > _JUMP_NS:
+        told = [(late, offset) for late, offset in seen[: max(1, len(seen) // 4)] if offset is not None]
+        if told and self._blocks:
+            device_error = median(late + offset for late, offset in told) - self._offset_ns
+            if abs(error) > _TRADED_NS and abs(device_error) <= _AGREED_NS:
+                self._trade(round(error))
+                error = device_error
+        self._see_offset([offset for _, offset in told])
+        if self._blocks and abs(error) > min(max(_JUMP_TIMES * self._unsure_ns, _LEAST_JUMP_NS), _JUMP_NS):
             self._far.append(error)
             if len(self._far) >= _JUMP_BLOCKS:
                 self._jump(sample)
         else:
             self._far = []
+            self._unsure_ns += _UNSURE_GAIN * (abs(error) - self._unsure_ns)
             self._correct(sample, error)
+
+    def _trade(self, later_ns: int) -> None:
+        """Let callbacks come later by so much, and the device be further from them: no stamp changes."""
+        self._anchor_ns += later_ns
+        self._offset_ns -= later_ns
+        self._offsets = deque((offset_ns - later_ns for offset_ns in self._offsets), self._offsets.maxlen)
 
     def _see_offset(self, offsets: list[float]) -> None:
         """Take the device time of the earliest callbacks of a block: of those that came late it is worth less."""
@@ -166,25 +189,29 @@ class DeviceClock:
                 self._offsets.popleft()
             return
         self._offsets.append(median(offsets))
-        target, is_first = median_low(self._offsets), len(self._offsets) == 1
-        far = min(abs(offset_ns - self._offset_ns) for offset_ns in self._offsets) > _JUMP_NS  # no reading is near
-        self._offset_ns += (target - self._offset_ns) * (1.0 if is_first or far else _OFFSET_GAIN)
+        if min(abs(offset_ns - self._offset_ns) for offset_ns in self._offsets) > _JUMP_NS:  # no reading is near
+            self._offset_blocks = 0
+        self._offset_blocks += 1
+        gain = max(1.0 / self._offset_blocks, min(_OFFSET_GAIN * self._unsure_ns / 1e6, _MOST_OFFSET_GAIN))
+        self._offset_ns += (median_low(self._offsets) - self._offset_ns) * gain
 
     def _jump(self, sample: int) -> None:
         """Another delay than before (the stream was moved, the machine slept): keep the rate, take the new phase."""
         self.jumps += 1
+        self._offset_blocks = 0
+        self._blocks = min(self._blocks, _DOUBTED_BLOCKS)
         self._move_anchor(sample)
         self._anchor_ns += round(median_low(self._far))
         self._far = []
 
     def _correct(self, sample: int, error: float) -> None:
         self._blocks += 1
-        n = min(self._blocks, _MEMORY_BLOCKS)
+        n = min(max(self._blocks - _SETTLE_BLOCKS, min(self._blocks, _SETTLE_BLOCKS // 2)), _MEMORY_BLOCKS)
         alpha, beta = 2 * (2 * n - 1) / (n * (n + 1)), 6 / (n * (n + 1))
         span = sample - self._anchor_sample
         self._move_anchor(sample)
         self._fraction_ns += alpha * _clipped(error, _MOST_PHASE_NS if n > 1 else _BLOCK_NS)
-        if n > 1 and span > 0:
+        if self._blocks > _SETTLE_BLOCKS and span > 0:
             period_ns = self._period_ns + beta * _clipped(error, _MOST_RATE_NS) / span
             self._period_ns = self._nominal_ns + _clipped(period_ns - self._nominal_ns, _MAX_DRIFT * self._nominal_ns)
 

@@ -130,6 +130,13 @@ def test_sound_is_nobodys_when_it_begins_just_before_a_turn_that_was_taken_out(b
     assert (Bid.FLOOR in room.run(7)) is stops
 
 
+@pytest.mark.parametrize(("level", "is_own"), [(0.1, False), (0.003, True)])
+def test_words_are_the_robots_own_when_nothing_of_them_is_as_loud_as_a_person(level, is_own):
+    room = Room([(400, 1000)], probability=lambda audio: 0.9, level=level)
+    room.run(8)
+    assert room.judge.is_unlikely() is is_own
+
+
 @pytest.mark.parametrize(("wanted", "stops"), [(0.2, True), (0.3, False)])
 def test_sound_that_is_over_stops_the_robot_from_a_probability_of_its_own(wanted, stops):
     room = Room([(400, 560)], probability=lambda audio: 0.25, overlap_over=wanted)

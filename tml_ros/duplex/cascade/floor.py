@@ -129,7 +129,7 @@ class OverlapJudge:
     def is_unlikely(self) -> bool:
         """Tell, once a sound over the robot's speech is over, that nobody made it: most likely its own voice."""
         is_followed = self._onset is not None or self._past is not None
-        return is_followed and self.was_false(self._config.overlap_command)
+        return is_followed and (self._is_faint() or self.was_false(self._config.overlap_command))
 
     def forget(self) -> None:
         """Drop the sound that is followed: it has had its effect."""
