@@ -177,6 +177,16 @@ def test_robot_does_not_hear_itself_when_its_windows_follow_a_clock_that_wanders
     assert np.sum(near[20 * RATE // BLOCK_SAMPLES :] > 0.3) <= 4
 
 
+def test_person_is_not_silenced_when_the_windows_move_by_a_sample_meanwhile(robot, person):
+    long, at = np.tile(robot, 2), 12 * RATE
+    heard = echo_of(long)
+    for moved in range(at + 1_000, at + len(person), 2 * WINDOW):
+        heard[moved + 1 :] = heard[moved:-1].copy()
+    heard[at : at + len(person)] += at_level(person, db(heard))
+    left, _ = cancel(heard, long)
+    assert np.sum(left[at : at + len(person)] == 0.0) < WINDOW // 4
+
+
 def blocks_db(sound: np.ndarray) -> np.ndarray:
     return np.array([db(block) for block in sound[: len(sound) // 960 * 960].reshape(-1, 960)])
 

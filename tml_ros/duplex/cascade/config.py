@@ -88,19 +88,19 @@ class CascadeConfig:
         maximum=1000,
     )
     overlap_first: float = param(
-        0.6,
+        0.65,
         "Probability from which the first 330 ms of a sound stop the robot; higher than overlap_later, for the end of "
         "a short sound tells most and is not there yet",
         minimum=0.0,
         maximum=1.0,
     )
     overlap_later: float = param(
-        0.25, "Probability from which a longer sound stops the robot", minimum=0.0, maximum=1.0
+        0.15, "Probability from which a longer sound stops the robot", minimum=0.0, maximum=1.0
     )
     overlap_over: float = param(
-        0.12,
-        "Probability from which a sound that is over stops the robot: whole, a short word gets 0.13 and more, and what "
-        "is no bid hardly ever 0.1",
+        0.15,
+        "Probability from which a sound that is over stops the robot; of 720 that are no bid, half of them "
+        "back-channels, these three stop it for 17, and of 360 bids 4 are late",
         minimum=0.0,
         maximum=1.0,
     )
