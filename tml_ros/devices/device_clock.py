@@ -6,10 +6,10 @@ loop follows those: at first as in a least-squares fit (quick to settle), later 
 (quiet, and no error grows). How far the device is from its callback comes from the device's own time, as a median.
 
 Knows no device and no sound: numbers in, stamps out. PulseAudio behind ALSA tells device time wrongly by a whole buffer
-for a second after each stall, lets that of a loudspeaker run ahead by 250 ppm and fall back by 8 ms every half minute,
-and PortAudio gives 0 for some devices: hence the arrival of callbacks leads. Device time only adds its mean over
-minutes, or over less where callbacks come late by chance. Where they begin to come later, by 15 ms under PulseAudio,
-and device time says just that, nothing happened to the samples themselves: their stamps stay as they are.
+for a second after each stall, and PortAudio gives 0 for some devices: hence the arrival of callbacks leads. Device time
+only adds its mean over minutes, or over less where callbacks come late by chance. Where they begin to come later, by
+15 ms under PulseAudio, and device time says just that, nothing happened to the samples themselves: their stamps stay as
+they are.
 
 Thread: used by one thread at a time.
 

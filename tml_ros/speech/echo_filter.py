@@ -45,9 +45,7 @@ _LOST, _FOUND = 1.5, 0.1
 _LOST_BLOCKS = 150
 _SLIPS = SAMPLE_RATE_HZ * 150 // 1000  # either way; PulseAudio makes 10 to 110 ms
 _LEAST_SLIP = 0.3  # samples; what is less, the filter follows by itself
-_LEAST_SKIP = (
-    4.0  # what is less is a clock that is followed; with a person beside it a sample aside may fit a bit better
-)
+_LEAST_SKIP = 4.0  # what is less is a clock that is followed: beside a person a sample aside may fit a bit better
 _PARTS = (MICRO_TURN_SAMPLES, MICRO_TURN_SAMPLES // 2)  # the skip may have come in the middle of a window
 # Of what was heard with the echo that is expected then: 0.99 after a skip; with a person as loud as the echo 0.7.
 _SAME = 0.9
