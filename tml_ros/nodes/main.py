@@ -41,6 +41,7 @@ def run_node(make: Callable[[], Any], args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
     finally:
+        gc.unfreeze()  # what is left of the node goes when Python ends, and with it others learn that it is gone
         rclpy.try_shutdown()
     return 0
 
