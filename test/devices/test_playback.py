@@ -33,11 +33,11 @@ class ScriptedStream:
         for _ in range(3):
             self.ask(0.0)  # PortAudio fills the device's buffer before it starts it
 
-    def ask(self, delay_s):
+    def ask(self, delay_s, is_dry=False):
         buffer = bytearray(self.block * self.channels * 2)
         now_s = self.clock.now_ns() / 1e9
         times = SimpleNamespace(currentTime=now_s, outputBufferDacTime=now_s + delay_s)
-        self.callback(memoryview(buffer), self.block, times, SimpleNamespace(output_underflow=False))
+        self.callback(memoryview(buffer), self.block, times, SimpleNamespace(output_underflow=is_dry))
         self.starts_ns = self.starts_ns or round((now_s + delay_s) * 1e9) * (delay_s > 0)  # priming is not heard
         if not self.starts_ns:
             return
@@ -290,6 +290,37 @@ def test_reference_leaves_a_gap_when_the_device_stood_still(playing):
     first, *_, last = room.reference
     assert last.first_sample - first.first_sample == pytest.approx((last.stamp_ns - first.stamp_ns) / 62_500, abs=2)
     assert room.playback.status().figures["lost_samples"] == pytest.approx(0.2 * 48_000, abs=10)
+
+
+def run_dry(room, later_ms, told_s=LATENCY_S):
+    """Let the computer stand still for 60 ms; the device fills up, and from ``later_ms`` on asks evenly again."""
+    stream = room.devices.streams[-1]
+    room.clock.advance_ns(60 * MS)
+    for delay_s in (0.0, 0.01, 0.02):
+        stream.ask(delay_s, is_dry=delay_s == 0.0)
+        room.playback.step()
+    room.clock.advance_ns((later_ms - 10) * MS)
+    for _ in range(20):
+        room.clock.advance_ns(10 * MS)
+        stream.ask(told_s)
+        room.playback.step()
+
+
+def test_whole_gap_is_counted_when_the_device_tells_a_part_of_it_once_it_is_full(playing):
+    # As PulseAudio does: dry at 40 ms by the stamps, it says that it plays at 60, and plays at 67.
+    room = playing()
+    run_dry(room, later_ms=7)
+    assert room.playback.status().figures["lost_samples"] == pytest.approx(0.027 * 48_000, abs=2)
+    before, after = room.reference[0], room.reference[-1]
+    assert after.stamp_ns - before.stamp_ns == pytest.approx(
+        (after.first_sample - before.first_sample) * 62_500, abs=MS
+    )
+
+
+def test_gap_is_no_longer_when_a_full_device_tells_more_and_asks_in_time(playing):
+    room = playing()
+    run_dry(room, later_ms=0, told_s=LATENCY_S + 0.007)
+    assert room.playback.status().figures["lost_samples"] == pytest.approx(0.02 * 48_000, abs=2)
 
 
 def test_player_is_closed_when_it_has_no_device():

@@ -25,6 +25,7 @@ _SETTLE_S = 0.2  # a stream that has just started runs dry now and then
 _LATE_BLOCKS = 3  # one late block is a busy computer, three in a row are a device that was stopped
 _STOPPED_S = 0.02  # more than PulseAudio's word on its latency varies by
 _DRY_S = 0.002
+_REFILL_BLOCKS = 12  # of a device that ran dry; PulseAudio's word is some ms short until it asks evenly again
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ class Timeline:
         self.device_clock = DeviceClock(rate_hz, latency_s)
         self._rate_hz, self._clock = rate_hz, clock
         self._late_s: deque[float] = deque(maxlen=_LATE_BLOCKS)
+        self._refill_blocks = 0  # still to come
         self._delay = round(Resampler(SAMPLE_RATE_HZ, rate_hz).delay * rate_hz / SAMPLE_RATE_HZ)
 
     def place(self, block: Rendered) -> tuple[int, int]:
@@ -153,9 +155,12 @@ class Timeline:
     def _missing(self, block: Rendered, ahead_ns: int) -> int:
         """Return for how many samples the device played silence of its own: it ran dry, or was stopped for a while."""
         late_s = block.device_s - block.current_s + ahead_ns / 1e9 if block.device_s > 0.0 else 0.0
+        self._refill_blocks = _REFILL_BLOCKS if block.underflowed else max(0, self._refill_blocks - 1)
+        if self._refill_blocks and not block.underflowed:
+            late_s = min(late_s, ahead_ns / 1e9 + self.device_clock.latency_s)  # its callback has to be late as well
         self._late_s.append(late_s)
         after_s = late_s if block.underflowed else min(self._late_s)
-        if len(self._late_s) < _LATE_BLOCKS or after_s < (_DRY_S if block.underflowed else _STOPPED_S):
+        if len(self._late_s) < _LATE_BLOCKS or after_s < (_DRY_S if self._refill_blocks else _STOPPED_S):
             return 0
         self._late_s.clear()
         return round(after_s * self._rate_hz)

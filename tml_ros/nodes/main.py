@@ -32,16 +32,15 @@ def run_node(make: Callable[[], Any], args: list[str] | None = None) -> int:
             node = make()
             if node.wants_autostart and not _bring_up(node):
                 return 1
-            _pass_over_what_is_loaded()
-            spin(node, _on_signal)
-            _wind_down(node)
+            with _passing_over_what_is_loaded():
+                spin(node, _on_signal)
+                _wind_down(node)
     except TmlError as err:
         print(f"tml_ros: {err}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
     finally:
-        gc.unfreeze()  # what is left of the node goes when Python ends, and with it others learn that it is gone
         rclpy.try_shutdown()
     return 0
 
@@ -67,13 +66,18 @@ def _bring_up(node: Any) -> bool:
     return all(step() == TransitionCallbackReturn.SUCCESS for step in steps)
 
 
-def _pass_over_what_is_loaded() -> None:
+@contextmanager
+def _passing_over_what_is_loaded() -> Iterator[None]:
     """Leave modules and models out when the garbage collector looks through everything.
 
     That took 34 ms in a speech_player, which must have the next sound ready within 30, and up to 130 with a model.
     """
     gc.collect()
     gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()  # what is left of the node goes when Python ends, and with it others learn that it is gone
 
 
 def _wind_down(node: Any) -> None:
