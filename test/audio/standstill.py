@@ -1,7 +1,7 @@
-"""When the machine itself stood still: a virtual one is now and then not run for longer than a loudspeaker buffers.
+"""When a core of the machine stood still: a virtual one is at times not run for as long as a loudspeaker buffers.
 
-On every core a process that no other may keep waiting (SCHED_FIFO) sleeps for 2 ms again and again; where all of them
-overslept at once, nothing ran. What a busy core does to a process of ours is not seen here, as nothing waits for those.
+On every core a process that no other may keep waiting (SCHED_FIFO) sleeps for 2 ms again and again; where it overslept,
+that core did not run, and neither did what was on it. What a busy core does to a process of ours is not seen here.
 """
 
 import os
@@ -10,12 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from math import inf
 from pathlib import Path
 
 PRIORITY = 50
 SLEEP_S = 0.002
-LEAST_S = 0.015  # of one core; seldom, and half of what matters
+LEAST_S = 0.02  # once or twice a minute at worst; with the rest of a block, 10 ms, as long as the buffer lasts
 Spans = list[tuple[float, float]]
 
 
@@ -42,18 +41,9 @@ class Watch:
             process.send_signal(number)
 
     def spans(self) -> Spans:
-        """Return begin and end of every moment so far at which all cores stood still, in the system's time."""
-        texts = [file.read_text() if file.exists() else "" for file in self._files]
-        return common([[tuple(map(float, line.split())) for line in text.splitlines()] for text in texts])
-
-
-def common(cores: list[Spans]) -> Spans:
-    """Return the parts of time that lie within a span of every core; the spans of one do not overlap."""
-    together = [(-inf, inf)]
-    for spans in cores:
-        shared = [(max(a, begin), min(b, end)) for a, b in together for begin, end in spans]
-        together = [(begin, end) for begin, end in shared if begin < end]
-    return sorted(together)
+        """Return begin and end of every moment so far at which a core stood still, in the system's time."""
+        texts = [file.read_text() for file in self._files if file.exists()]
+        return sorted((float(begin), float(end)) for text in texts for begin, end in map(str.split, text.splitlines()))
 
 
 def _watch(file: Path) -> None:

@@ -23,9 +23,8 @@ __all__ = ["Feed", "Rendered", "Timeline"]
 _PRIMING_CALLBACKS = 50  # a device that never lets its callback wait is taken as running after these
 _SETTLE_S = 0.2  # a stream that has just started runs dry now and then
 _LATE_BLOCKS = 3  # one late block is a busy computer, three in a row are a device that was stopped
-_STOPPED_S = 0.02  # more than PulseAudio's word on its latency varies by
+_LOST_S = 0.003  # of three blocks in a row the least is off by 0.4 ms in a minute of load
 _DRY_S = 0.002
-_REFILL_BLOCKS = 12  # of a device that ran dry; PulseAudio's word is some ms short until it asks evenly again
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,6 @@ class Timeline:
         self.device_clock = DeviceClock(rate_hz, latency_s)
         self._rate_hz, self._clock = rate_hz, clock
         self._late_s: deque[float] = deque(maxlen=_LATE_BLOCKS)
-        self._refill_blocks = 0  # still to come
         self._delay = round(Resampler(SAMPLE_RATE_HZ, rate_hz).delay * rate_hz / SAMPLE_RATE_HZ)
 
     def place(self, block: Rendered) -> tuple[int, int]:
@@ -153,14 +151,16 @@ class Timeline:
         return first, self.device_clock.stamp_ns(position + missing + self._delay)
 
     def _missing(self, block: Rendered, ahead_ns: int) -> int:
-        """Return for how many samples the device played silence of its own: it ran dry, or was stopped for a while."""
+        """Return for how many samples the device played silence of its own: it ran dry, or was stopped for a while.
+
+        PulseAudio does not tell of each time that it ran dry, and after one that it tells of, its word on where it is
+        falls some ms short until it asks evenly again. So a gap counts at once when the device tells of it, and the
+        rest once device time and callbacks agree on it for three blocks: either may be late alone.
+        """
         late_s = block.device_s - block.current_s + ahead_ns / 1e9 if block.device_s > 0.0 else 0.0
-        self._refill_blocks = _REFILL_BLOCKS if block.underflowed else max(0, self._refill_blocks - 1)
-        if self._refill_blocks and not block.underflowed:
-            late_s = min(late_s, ahead_ns / 1e9 + self.device_clock.latency_s)  # its callback has to be late as well
-        self._late_s.append(late_s)
+        self._late_s.append(min(late_s, ahead_ns / 1e9 + self.device_clock.latency_s))
         after_s = late_s if block.underflowed else min(self._late_s)
-        if len(self._late_s) < _LATE_BLOCKS or after_s < (_DRY_S if self._refill_blocks else _STOPPED_S):
+        if len(self._late_s) < _LATE_BLOCKS or after_s < (_DRY_S if block.underflowed else _LOST_S):
             return 0
         self._late_s.clear()
         return round(after_s * self._rate_hz)
