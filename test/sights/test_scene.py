@@ -9,6 +9,7 @@ import pytest
 from tml_ros.errors import ConfigError
 from tml_ros.sights import EVIDENCE, THEMES, SightEvent, SightKind, SightScene, make_scene
 from tml_ros.sights.labels import Role, label, shares
+from tml_ros.sights.scene import NEWCOMER, SLOUCHER
 from tml_ros.sights.sheet import main
 from tml_ros.sights.theme_parts import random_stage
 from tml_ros.sights.tracks import Repetitions, Track
@@ -104,6 +105,24 @@ def test_face_is_bare_when_goggles_are_missing():
     found = shares(scene.labels(event.begin_s))
     face, eyes = (found[label(role, event.actor)] for role in (Role.FACE, Role.EYES))
     assert face + eyes >= EVIDENCE[SightKind.GOGGLES_MISSING] and label(Role.EYEWEAR, event.actor) not in found
+
+
+@pytest.mark.parametrize(
+    ("theme", "kind", "mark", "least"),
+    [("walks", SightKind.PERSON_ENTERS, NEWCOMER, 0.004), ("desk", SightKind.SLOUCHING, SLOUCHER, 0.02)],
+)
+def test_people_are_marked_when_truth_says_so_of_them(theme, kind, mark, least):
+    scene, event = find(theme, kind)
+    before_s = event.begin_s - 0.1
+    shown = {
+        time_s: float((scene.marks(scene.labels(time_s), time_s) & mark > 0).mean())
+        for time_s in (before_s, event.begin_s)
+    }
+    others = [one for one in scene.truth() if one is not event and one.kind is kind]
+    assert shown[event.begin_s] >= least
+    assert shown[before_s] < least or any(one.begin_s <= before_s <= one.end_s for one in others)
+    if kind is SightKind.PERSON_ENTERS:
+        assert not (scene.marks(scene.labels(0.0), 0.0) & mark).any()
 
 
 def test_repetitions_are_counted_when_they_are_complete():

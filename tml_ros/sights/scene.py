@@ -22,13 +22,14 @@ from tml_ros.sights.places import texture
 from tml_ros.sights.stage import Stage
 from tml_ros.sights.truth import EVIDENCE, WHOLE, Box, Evidence, SightEvent, SightKind, find_events
 
-__all__ = ["SIZE", "SightScene"]
+__all__ = ["NEWCOMER", "SIZE", "SLOUCHER", "SightScene"]
 
 SIZE = (320, 240)
 """Width and height of a picture where nothing else is asked for."""
 DARK_LUMA = 24.0
 VESSEL_SHARE = 0.004
 EYES_SHARE = 0.125
+NEWCOMER, SLOUCHER = 1, 2
 _FACE = (Role.FACE, Role.EYES, Role.EYEWEAR)
 
 _BY_ROLE = {Role.FLAME: SightKind.FLAME, Role.SMOKE: SightKind.SMOKE, Role.SPILL: SightKind.SPILL}
@@ -113,6 +114,30 @@ class SightScene:
                 canvas.mark(0)
                 act.draw(canvas, time_s)
         return canvas.image
+
+    def marks(self, labels: NDArray[np.uint8], time_s: float) -> NDArray[np.uint8]:
+        """Return what is true of the person at each pixel, [120, 160]: NEWCOMER, SLOUCHER or their sum, else 0.
+
+        Args:
+            labels: of that time, from ``labels``.
+            time_s: of the picture.
+        """
+        roles, actors = labels % 16, labels // 16
+        is_person = np.isin(roles, _PERSON)
+        least = EVIDENCE[SightKind.SLOUCHING]
+        slouching = [
+            actor
+            for actor in np.unique(actors[is_person]).tolist()
+            if any(act.lean_at(time_s) >= least for act in self._sitters(actor))
+        ]
+        came, slouches = (~np.isin(actors, sorted(self._present)), np.isin(actors, slouching))
+        return np.where(is_person, NEWCOMER * came + SLOUCHER * slouches, 0).astype(np.uint8)
+
+    @cached_property
+    def _present(self) -> set[int]:
+        """Actors whose persons are there in the first frame."""
+        parts = [role_of(number) for number in shares(self.labels(self.taken_at(0.0)))]
+        return {actor for role, actor in parts if role in _PERSON}
 
     @cached_property
     def _cover_labels(self) -> NDArray[np.bool_]:

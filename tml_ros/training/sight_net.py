@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from tml_ros.duplex.native.seeing import KINDS, ROLES, Gathering, SightNet, coarse
+from tml_ros.duplex.native.seeing import KINDS, MARKS, ROLES, Gathering, SightNet, coarse
 from tml_ros.sights import STILL_S, WITHIN_S, SightKind
 from tml_ros.training.overlap_net import follow
 from tml_ros.training.sight_pictures import TURNS, UNASKED, Shown, load, render
@@ -33,7 +33,8 @@ _TURN_S = 0.2
 _FRESH = 3  # pictures from its first on in which a kind has to be told
 _FRESH_SHARE, _FRESH_WEIGHT = 0.5, 2.0
 _OTHER_BEFORE = 0.1
-_MAPS, _ZONE = 0.5, 0.3
+_MAPS, _OTHERS = 0.5, 0.3
+_LATER_BITS = 4  # of Shown.roles, where marks begin
 _NOTHING = 0.3  # of a place with nothing of interest
 _MEMORY = 0.997  # of the averaged weights, for one step
 _FALSE_COSTS = 2.0  # told in time, that many make up for one that is false
@@ -56,7 +57,7 @@ class _Batch:
     before: Tensor
     still: Tensor
     roles: Tensor
-    zone: Tensor
+    others: Tensor
     mapped: Tensor
     kinds: Tensor
     fresh: Tensor
@@ -98,8 +99,8 @@ def _losses(maps: Tensor, kinds: Tensor, batch: _Batch) -> tuple[Tensor, Tensor]
     weights = torch.ones(ROLES)
     weights[0] = _NOTHING
     each = functional.cross_entropy(maps[:, :ROLES], batch.roles, weights, reduction="none")
-    zone = functional.binary_cross_entropy_with_logits(maps[:, ROLES], batch.zone, reduction="none")
-    drawn = (_MAPS * each + _ZONE * zone).mean((1, 2)) * batch.mapped
+    others = functional.binary_cross_entropy_with_logits(maps[:, ROLES:], batch.others, reduction="none").sum(1)
+    drawn = (_MAPS * each + _OTHERS * others).mean((1, 2)) * batch.mapped
     asked = (batch.kinds != UNASKED).float()
     fresh = (batch.fresh > 0) & (batch.fresh <= _FRESH)
     counts = asked * torch.where(fresh, _FRESH_WEIGHT, 1.0)
@@ -177,7 +178,9 @@ def _batch(examples: list[tuple[NDArray[np.generic], ...]]) -> _Batch:
         torch.from_numpy(np.stack(each)) for each in zip(*examples, strict=True)
     )
     fine, before, still = (each.permute(0, 3, 1, 2) for each in (fine, before, still))  # channels stay last
-    return _Batch(fine, coarse(before), coarse(still), roles.long(), zone.float(), mapped.float(), kinds.long(), fresh)
+    others = torch.stack([zone, *(roles >> (_LATER_BITS + bit) & 1 for bit in range(MARKS))], 1).float()
+    seen = (fine, coarse(before), coarse(still))
+    return _Batch(*seen, (roles & 15).long(), others, mapped.float(), kinds.long(), fresh)
 
 
 # -------------------------------------------------------------------------------------------------------- measuring

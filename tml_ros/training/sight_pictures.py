@@ -33,8 +33,9 @@ _NUMBERED = tuple(SightKind)
 
 @dataclass(frozen=True)
 class Shown:
-    """A scene. pictures: [T, 240, 320, 3], at times [T] in seconds. roles: [T, 60, 80], see ``sights.labels``.
-    zone: [60, 80], 0 or 1. events: [E, 3], number of the SightKind, begin and end in seconds."""
+    """A scene. pictures: [T, 240, 320, 3], at times [T] in seconds. roles: [T, 60, 80], see ``sights.labels``, plus 16
+    times ``SightScene.marks``. zone: [60, 80], 0 or 1. events: [E, 3], number of the SightKind, begin and end in s.
+    """
 
     pictures: NDArray[np.uint8]
     roles: NDArray[np.uint8]
@@ -95,11 +96,17 @@ def shown(scene: SightScene, phase_s: float) -> Shown:
     events = [(_NUMBERED.index(event.kind), event.begin_s, event.end_s) for event in scene.truth()]
     return Shown(
         pictures=np.stack([scene.picture(float(time_s), (FINE[1], FINE[0])) for time_s in times]),
-        roles=np.stack([scene.labels(scene.taken_at(float(time_s)))[::2, ::2] % 16 for time_s in times]),
+        roles=np.stack([_roles(scene, scene.taken_at(float(time_s))) for time_s in times]),
         zone=zone,
         times=times.astype(np.float32),
         events=np.array(events, np.float32).reshape(-1, 3),
     )
+
+
+def _roles(scene: SightScene, time_s: float) -> NDArray[np.uint8]:
+    labels = scene.labels(time_s)
+    found = labels % 16 + 16 * scene.marks(labels, time_s)
+    return np.asarray(found[::2, ::2], np.uint8)
 
 
 def render(folder: Path, seed: int, scenes: range, workers: int = 1) -> None:

@@ -1,6 +1,7 @@
 """What pictures show is gathered over a few of them and told once while it goes on."""
 
 import copy
+import shutil
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def test_network_says_the_same_after_it_was_written_and_read(net, tmp_path):
     for one, other in zip(net(*pictures), sights.net(*pictures), strict=True):
         assert torch.equal(one, other)
     maps, kinds = net(*pictures)
-    assert maps.shape == (2, 12, 60, 80)
+    assert maps.shape == (2, 14, 60, 80)
     assert kinds.shape == (2, len(KINDS))
     assert sights.thresholds == {str(kind): 1.0 for kind in KINDS}
 
@@ -83,21 +84,40 @@ def test_reason_is_told_when_the_weights_do_not_fit(net, tmp_path, damage):
         Sights(tmp_path)
 
 
-def test_model_warns_once_of_what_its_network_sees_and_gives_the_transformer_no_pictures(net, repository, tmp_path):
-    sure = copy.deepcopy(net)
+@pytest.fixture
+def sure(net) -> SightNet:
+    """Return a network that sees a flame whatever it looks at."""
+    made = copy.deepcopy(net)
     with torch.no_grad():
-        sure.last.weight.zero_()
-        sure.last.bias.fill_(-6.0)
-        sure.last.bias[FLAME] = 6.0
-    sure.save(tmp_path, AT_ONE)
-    config = NativeConfig(checkpoint=str(repository / "models" / "tiny"), sights=str(tmp_path))
+        made.last.weight.zero_()
+        made.direct.weight.zero_()
+        made.last.bias.fill_(-6.0)
+        made.last.bias[FLAME] = 6.0
+    return made
+
+
+def warned(config: NativeConfig) -> list[tuple[int, Floor]]:
+    """Return in which of four micro-turns with a picture a model warns of a flame."""
     stream = NativeModel(config).open(SessionInfo("a", 0))
     rng = np.random.default_rng(0)
     told = []
     for number in range(4):
         frame = Frame(number * MICRO_TURN_NS, rng.integers(0, 255, (60, 80, 3), np.uint8))
         turn = MicroTurn(number, number * MICRO_TURN_NS, (number + 1) * MICRO_TURN_NS, SILENCE, 1.0, frames=(frame,))
-        assert stream.inputs(turn).frames is None
+        assert stream.inputs(turn).frames is None or config.sights == "none"
         out = stream.step(turn)
         told += [(number, out.floor) for one in out.speech if one.text == PHRASES[SightKind.FLAME]]
-    assert told == [(1, Floor.SPEAK)]
+    return told
+
+
+def test_model_warns_once_of_what_its_network_sees_and_gives_the_transformer_no_pictures(sure, repository, tmp_path):
+    sure.save(tmp_path, AT_ONE)
+    config = NativeConfig(checkpoint=str(repository / "models" / "tiny"), sights=str(tmp_path))
+    assert warned(config) == [(1, Floor.SPEAK)]
+
+
+def test_network_of_the_checkpoint_is_taken_when_no_other_is_named(sure, repository, tmp_path):
+    shutil.copytree(repository / "models" / "tiny", tmp_path / "own")
+    sure.save(tmp_path / "own" / "sights", AT_ONE)
+    assert warned(NativeConfig(checkpoint=str(tmp_path / "own"))) == [(1, Floor.SPEAK)]
+    assert warned(NativeConfig(checkpoint=str(tmp_path / "own"), sights="none")) == []

@@ -25,12 +25,14 @@ from tml_ros.duplex.native.patches import fit
 from tml_ros.errors import ModelError
 from tml_ros.sights import CUES, SightKind
 
-__all__ = ["FINE", "KINDS", "ROLES", "Gathering", "SightNet", "SightStream", "Sights", "coarse"]
+__all__ = ["FINE", "KINDS", "MARKS", "ROLES", "Gathering", "SightNet", "SightStream", "Sights", "coarse"]
 
 KINDS = (*CUES, SightKind.LENS_COVERED, SightKind.TOO_DARK)
 """What the network tells; that a picture stands still is told without it."""
 ROLES = 11
 """What a place may belong to, as ``sights.labels.Role`` numbers it."""
+MARKS = 2
+"""What may be true of the person at a place: was not there at first, slouches."""
 FINE = (240, 320)
 _GRID = (6, 8)  # of patches.fit
 _FOLLOWS = 1 / 1500
@@ -43,7 +45,7 @@ _GONE_LOOKS = 10
 """So many pictures without it, and it may be told anew."""
 _GONE = -1.0
 _FILE = "model.safetensors"
-_FORMAT = "tml_ros.sights.1"
+_FORMAT = "tml_ros.sights.2"
 
 
 def _layer(inwards: int, outwards: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
@@ -65,11 +67,13 @@ class SightNet(nn.Module):
             nn.Conv2d(inwards, outwards, 1) for inwards, outwards in ((96, 64), (64, 48), (48, 24))
         )
         self.middle, self.whole = _layer(48, 48), _layer(24, 24)
-        self.maps = nn.Conv2d(24, ROLES + 1, 1)
+        self.maps = nn.Conv2d(24, ROLES + 1 + MARKS, 1)
         self.layout = nn.Sequential(_layer(96, 12, kernel=1), nn.Flatten(), nn.Linear(12 * 80, 64), nn.ReLU())
         self.dropout = nn.Dropout(_DROPOUT)
-        self.hidden = nn.Linear(2 * 96 + 64 + 4 * ROLES, 96)
+        shares = 4 * ROLES + 2 * MARKS
+        self.hidden = nn.Linear(2 * 96 + 64 + shares, 96)
         self.last = nn.Linear(96, len(KINDS))
+        self.direct = nn.Linear(shares, len(KINDS), bias=False)
 
     def forward(self, fine: Tensor, before: Tensor, still: Tensor) -> tuple[Tensor, Tensor]:
         """Look at pictures.
@@ -80,7 +84,7 @@ class SightNet(nn.Module):
             still: likewise, how it looked at first.
 
         Returns:
-            Logits of maps [B, 12, 60, 80], roles before the zone, and of kinds [B, 10].
+            Logits of maps [B, 14, 60, 80], of roles, the zone and marks, and of kinds [B, 10].
         """
         now = coarse(fine)
         planes = [functional.pixel_unshuffle(fine, 2) - 0.5, now - before, now - still]
@@ -95,13 +99,12 @@ class SightNet(nn.Module):
         return maps, self._kinds(maps, fourth)
 
     def _kinds(self, maps: Tensor, fourth: Tensor) -> Tensor:
-        roles, zone = maps[:, :ROLES].softmax(1), maps[:, ROLES:].sigmoid()
-        inside = roles * zone
-        shares = [roles.mean((2, 3)), inside.mean((2, 3)), roles.amax((2, 3)), inside.amax((2, 3))]
-        counted = (torch.cat(shares, 1) + _LEAST_SHARE).log() * 0.3 + 1.0
+        roles, others = maps[:, :ROLES].float().softmax(1), maps[:, ROLES:].float().sigmoid()
+        parts = torch.cat([roles, roles * others[:, :1], others[:, 1:]], 1)
+        counted = (torch.cat([parts.mean((2, 3)), parts.amax((2, 3))], 1) + _LEAST_SHARE).log() * 0.3 + 1.0
         seen = [fourth.mean((2, 3)), fourth.amax((2, 3)), self.layout(fourth), counted]
         hidden = functional.relu(self.hidden(self.dropout(torch.cat(seen, 1))))
-        logits: Tensor = self.last(self.dropout(hidden))
+        logits: Tensor = self.last(self.dropout(hidden)) + self.direct(counted)
         return logits
 
     def save(self, folder: Path, thresholds: dict[str, float]) -> None:
