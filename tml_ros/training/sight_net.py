@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from tml_ros.duplex.native.seeing import KINDS, MARKS, ROLES, Gathering, SightNet, coarse
+from tml_ros.duplex.native.seeing import FINE, KINDS, MARKS, ROLES, Gathering, SightNet, coarse, planes
 from tml_ros.sights import STILL_S, WITHIN_S, SightKind
 from tml_ros.training.overlap_net import follow
 from tml_ros.training.sight_pictures import TURNS, UNASKED, Shown, load, render
@@ -53,9 +53,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    fine: Tensor
-    before: Tensor
-    still: Tensor
+    shown: Tensor
     roles: Tensor
     others: Tensor
     mapped: Tensor
@@ -78,7 +76,7 @@ def train(scenes: Sequence[Shown], settings: Settings, net: SightNet | None = No
     batches = itertools.islice(_batches(scenes, settings), settings.steps)
     for step, batch in enumerate(_ahead(batches), start=1):
         with torch.autocast("cpu", torch.bfloat16):
-            maps, kinds = net(batch.fine, batch.before, batch.still)
+            maps, kinds = net.look(batch.shown)
         drawn, told = _losses(maps.float(), kinds.float(), batch)
         optimiser.zero_grad()
         (drawn + told).backward()  # type: ignore[no-untyped-call]
@@ -145,14 +143,14 @@ def _place(scenes: Sequence[Shown], fresh: list[list[tuple[int, int]]], rng: Gen
 
 def _example(scene: Shown, turn: int, rng: Generator) -> tuple[NDArray[np.generic], ...]:
     before = max(0, turn - (2 if rng.random() < _OTHER_BEFORE else 1))
-    pictures = [scene.pictures[place] for place in (turn, before, 0)]
-    maps = [scene.roles[turn], scene.zone]
-    move = _move(rng)
-    pictures, maps = ([_moved(each, move) for each in found] for found in (pictures, maps))
-    gain = rng.uniform(0.8, 1.2) * rng.uniform(0.92, 1.08, 3)
-    level = rng.uniform(-0.04, 0.04)
-    toned = [np.clip(each * np.float32(gain / 255) + np.float32(level), 0, 1).astype(np.float32) for each in pictures]
-    return *toned, *maps, scene.mapped[turn], scene.kinds[turn], scene.fresh[turn]
+    move, (height, width) = _move(rng), FINE
+    gain, level = rng.uniform(0.8, 1.2) * rng.uniform(0.92, 1.08, 3), rng.uniform(-0.04, 0.04)
+    tones = np.clip(np.arange(256) / 255 * gain[:, None] + level, 0, 1).astype(np.float32)
+    sizes = ((width, height), (width // 2, height // 2), (width // 2, height // 2))
+    places = (turn, before, 0)
+    pictures = [_toned(_moved(scene.pictures[i], move, size), tones) for i, size in zip(places, sizes, strict=True)]
+    maps = [_moved(each, move, (each.shape[1], each.shape[0])) for each in (scene.roles[turn], scene.zone)]
+    return *pictures, *maps, scene.mapped[turn], scene.kinds[turn], scene.fresh[turn]
 
 
 def _move(rng: Generator) -> NDArray[np.float64]:
@@ -164,23 +162,40 @@ def _move(rng: Generator) -> NDArray[np.float64]:
     return np.column_stack([turned, middle - turned @ middle + rng.uniform(-0.05, 0.05, 2)])
 
 
-def _moved(picture: NDArray[np.uint8], move: NDArray[np.float64]) -> NDArray[np.uint8]:
-    height, width = picture.shape[:2]
-    size = np.array([width, height], np.float64)
-    pixels = np.column_stack([move[:, :2] * size[:, None] / size, move[:, 2] * size])
+def _moved(picture: NDArray[np.uint8], move: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return another view of a picture [H, W, 3] or a map [H, W], as large or half as large. size: width, height."""
+    into, out_of = np.array(size, np.float64), np.array(picture.shape[1::-1], np.float64)
+    turned = move[:, :2] * into[:, None] / out_of
+    pixels = np.column_stack([turned, turned @ np.full(2, 0.5) + move[:, 2] * into - 0.5])  # 0 is a pixel's middle
     how = cv2.INTER_LINEAR if picture.ndim == 3 else cv2.INTER_NEAREST
-    made = cv2.warpAffine(np.asarray(picture), pixels, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE)
+    made = cv2.warpAffine(np.asarray(picture), pixels, size, flags=how, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(made, np.uint8)
 
 
+def _toned(picture: NDArray[np.uint8], tones: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a picture [H, W, 3] as [3, H, W] in other colours. tones: [3, 256], what becomes of each value."""
+    made = [cv2.LUT(plane, tone) for plane, tone in zip(cv2.split(picture), tones, strict=True)]
+    return np.stack(made).astype(np.float32, copy=False)
+
+
 def _batch(examples: list[tuple[NDArray[np.generic], ...]]) -> _Batch:
-    fine, before, still, roles, zone, mapped, kinds, fresh = (
-        torch.from_numpy(np.stack(each)) for each in zip(*examples, strict=True)
+    roles, zone, mapped, kinds, fresh = (
+        torch.from_numpy(np.stack(each)) for each in zip(*(example[3:] for example in examples), strict=True)
     )
-    fine, before, still = (each.permute(0, 3, 1, 2) for each in (fine, before, still))  # channels stay last
+    shown = torch.cat([_planes(*example[:3]) for example in examples])
     others = torch.stack([zone, *(roles >> (_LATER_BITS + bit) & 1 for bit in range(MARKS))], 1).float()
-    seen = (fine, coarse(before), coarse(still))
-    return _Batch(*seen, (roles & 15).long(), others, mapped.float(), kinds.long(), fresh)
+    return _Batch(
+        shown.contiguous(memory_format=torch.channels_last),
+        (roles & 15).long(),
+        others,
+        mapped.float(),
+        kinds.long(),
+        fresh,
+    )
+
+
+def _planes(*pictures: NDArray[np.generic]) -> Tensor:
+    return planes(*(torch.from_numpy(each)[None] for each in pictures)).bfloat16()
 
 
 # -------------------------------------------------------------------------------------------------------- measuring

@@ -25,7 +25,7 @@ from tml_ros.duplex.native.patches import fit
 from tml_ros.errors import ModelError
 from tml_ros.sights import CUES, SightKind
 
-__all__ = ["FINE", "KINDS", "MARKS", "ROLES", "Gathering", "SightNet", "SightStream", "Sights", "coarse"]
+__all__ = ["FINE", "KINDS", "MARKS", "ROLES", "Gathering", "SightNet", "SightStream", "Sights", "coarse", "planes"]
 
 KINDS = (*CUES, SightKind.LENS_COVERED, SightKind.TOO_DARK)
 """What the network tells; that a picture stands still is told without it."""
@@ -86,9 +86,11 @@ class SightNet(nn.Module):
         Returns:
             Logits of maps [B, 14, 60, 80], of roles, the zone and marks, and of kinds [B, 10].
         """
-        now = coarse(fine)
-        planes = [functional.pixel_unshuffle(fine, 2) - 0.5, now - before, now - still]
-        near = self.near(self.first(torch.cat(planes, 1) * 2.0))
+        return self.look(planes(fine, before, still))
+
+    def look(self, shown: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the same of ``planes``, [B, 18, 120, 160]."""
+        near = self.near(self.first(shown))
         second = self.second(near)
         third = self.third(second)
         fourth = self.fourth(third)
@@ -136,6 +138,14 @@ class SightNet(nn.Module):
 
 def _larger(small: Tensor, like: Tensor) -> Tensor:
     return functional.interpolate(small, like.shape[2:], mode="nearest")
+
+
+def planes(fine: Tensor, before: Tensor, still: Tensor) -> Tensor:
+    """Return what the network looks at, [B, 18, 120, 160]; arguments as for ``SightNet.forward``."""
+    count, height, width = len(fine), fine.shape[2] // 2, fine.shape[3] // 2
+    quarters = fine.reshape(count, 3, height, 2, width, 2).permute(0, 1, 3, 5, 2, 4).reshape(count, 12, height, width)
+    now = quarters.reshape(count, 3, 4, height, width).mean(2)
+    return torch.cat([quarters - 0.5, now - before, now - still], 1) * 2.0
 
 
 def coarse(fine: Tensor) -> Tensor:
