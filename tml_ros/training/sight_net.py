@@ -84,7 +84,7 @@ def train(scenes: Sequence[Shown], settings: Settings, net: SightNet | None = No
         optimiser.step()
         schedule.step()
         follow(average, net, min(_MEMORY, (step + 1) / (step + 10)))
-        losses.append((float(drawn), float(told)))
+        losses.append((drawn.item(), told.item()))
         if step % 100 == 0:
             drawn_, told_ = np.mean(losses[-100:], axis=0)
             spent_s = time.monotonic() - began
