@@ -1,7 +1,6 @@
 """What pictures show is gathered over a few of them and told once while it goes on."""
 
 import copy
-import shutil
 
 import numpy as np
 import pytest
@@ -104,7 +103,7 @@ def warned(config: NativeConfig) -> list[tuple[int, Floor]]:
     for number in range(4):
         frame = Frame(number * MICRO_TURN_NS, rng.integers(0, 255, (60, 80, 3), np.uint8))
         turn = MicroTurn(number, number * MICRO_TURN_NS, (number + 1) * MICRO_TURN_NS, SILENCE, 1.0, frames=(frame,))
-        assert stream.inputs(turn).frames is None or config.sights == "none"
+        assert stream.inputs(turn).frames is None
         out = stream.step(turn)
         told += [(number, out.floor) for one in out.speech if one.text == PHRASES[SightKind.FLAME]]
     return told
@@ -114,10 +113,3 @@ def test_model_warns_once_of_what_its_network_sees_and_gives_the_transformer_no_
     sure.save(tmp_path, AT_ONE)
     config = NativeConfig(checkpoint=str(repository / "models" / "tiny"), sights=str(tmp_path))
     assert warned(config) == [(1, Floor.SPEAK)]
-
-
-def test_network_of_the_checkpoint_is_taken_when_no_other_is_named(sure, repository, tmp_path):
-    shutil.copytree(repository / "models" / "tiny", tmp_path / "own")
-    sure.save(tmp_path / "own" / "sights", AT_ONE)
-    assert warned(NativeConfig(checkpoint=str(tmp_path / "own"))) == [(1, Floor.SPEAK)]
-    assert warned(NativeConfig(checkpoint=str(tmp_path / "own"), sights="none")) == []

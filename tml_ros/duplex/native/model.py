@@ -7,7 +7,6 @@ is dropped and counted, and what may be done with the rest, the session decides.
 import logging
 import math
 from collections import Counter
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -86,7 +85,7 @@ class NativeModel:
             self._grammar = Grammar(intents)
             self._letters = LetterGraph(self._grammar.graph(), LETTERS)
         self._overlap = Overlap() if config.overlap and manifest.trained else None
-        self._sights = _sights(config.sights, folder)
+        self._sights = Sights(locate(config.sights)) if config.sights else None
         options = StepOptions(
             temperature=config.temperature,
             voice=config.voice,
@@ -308,14 +307,6 @@ class NativeStream:
         if chance["turn_end"] >= self._config.speaking_threshold:
             self._silence_s = math.inf
         return UserState.PAUSING if self._silence_s < _SILENT_S else UserState.SILENT
-
-
-def _sights(named: str, checkpoint: Path) -> Sights | None:
-    """Load the network for pictures that is named, or else the one that came with the checkpoint, if any."""
-    own = checkpoint / "sights"
-    if named == "none" or not (named or own.is_dir()):
-        return None
-    return Sights(locate(named) if named else own)
 
 
 def _device(wanted: str) -> torch.device:
