@@ -101,7 +101,8 @@ def test_robot_that_never_stops_spoils_the_percentile_when_it_is_one_of_eight(me
 
 
 def test_standstill_is_seen_when_nobody_watched_and_not_when_a_core_is_busy(audio):
-    standstill, allowed = audio("standstill"), "import os; os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))"
+    standstill = audio("standstill")
+    allowed = f"import os; os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param({standstill.PRIORITY}))"
     may_watch = subprocess.run([sys.executable, "-c", allowed], check=False, capture_output=True).returncode == 0
     with standstill.Watch() as watch:
         while may_watch and not watch.spans():  # until they are at work, and once seen

@@ -83,20 +83,15 @@ def test_reason_is_told_when_the_weights_do_not_fit(net, tmp_path, damage):
         Sights(tmp_path)
 
 
-@pytest.fixture
-def sure(net) -> SightNet:
-    """Return a network that sees a flame whatever it looks at."""
-    made = copy.deepcopy(net)
+def test_model_warns_once_of_what_its_network_sees_and_gives_the_transformer_no_pictures(net, repository, tmp_path):
+    sure = copy.deepcopy(net)
     with torch.no_grad():
-        made.last.weight.zero_()
-        made.direct.weight.zero_()
-        made.last.bias.fill_(-6.0)
-        made.last.bias[FLAME] = 6.0
-    return made
-
-
-def warned(config: NativeConfig) -> list[tuple[int, Floor]]:
-    """Return in which of four micro-turns with a picture a model warns of a flame."""
+        sure.last.weight.zero_()
+        sure.direct.weight.zero_()
+        sure.last.bias.fill_(-6.0)
+        sure.last.bias[FLAME] = 6.0
+    sure.save(tmp_path, AT_ONE)
+    config = NativeConfig(checkpoint=str(repository / "models" / "tiny"), sights=str(tmp_path))
     stream = NativeModel(config).open(SessionInfo("a", 0))
     rng = np.random.default_rng(0)
     told = []
@@ -106,10 +101,4 @@ def warned(config: NativeConfig) -> list[tuple[int, Floor]]:
         assert stream.inputs(turn).frames is None
         out = stream.step(turn)
         told += [(number, out.floor) for one in out.speech if one.text == PHRASES[SightKind.FLAME]]
-    return told
-
-
-def test_model_warns_once_of_what_its_network_sees_and_gives_the_transformer_no_pictures(sure, repository, tmp_path):
-    sure.save(tmp_path, AT_ONE)
-    config = NativeConfig(checkpoint=str(repository / "models" / "tiny"), sights=str(tmp_path))
-    assert warned(config) == [(1, Floor.SPEAK)]
+    assert told == [(1, Floor.SPEAK)]
