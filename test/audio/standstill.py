@@ -24,6 +24,7 @@ class Watch:
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="tml_standstill_")
         self._files = [Path(self._folder.name) / f"{core}" for core in sorted(os.sched_getaffinity(0))]
+        self._begun = self._ticks()
         self._processes = [subprocess.Popen([sys.executable, __file__, str(file)]) for file in self._files]
 
     def __enter__(self) -> "Watch":
@@ -44,6 +45,18 @@ class Watch:
         """Return begin and end of every moment so far at which a core stood still, in the system's time."""
         texts = [file.read_text() for file in self._files if file.exists()]
         return sorted((float(begin), float(end)) for text in texts for begin, end in map(str.split, text.splitlines()))
+
+    def taken_away(self) -> float:
+        """Return the share of processor time, since it was made, in which the machine stood still or ran others."""
+        stolen, ticks = (now - then for now, then in zip(self._ticks(), self._begun, strict=True))
+        stood_s = sum(end - begin for begin, end in self.spans())
+        return max(stolen / ticks, stood_s * os.sysconf("SC_CLK_TCK") / ticks) if ticks else 0.0
+
+    @staticmethod
+    def _ticks() -> tuple[int, int]:
+        """Return what a hypervisor took of all cores so far, and the whole, in ticks (proc(5), /proc/stat)."""
+        spent = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        return spent[7], sum(spent)
 
 
 def _watch(file: Path) -> None:

@@ -111,6 +111,7 @@ def test_standstill_is_seen_when_nobody_watched_and_not_when_a_core_is_busy(audi
             watch.send(signal.SIGCONT)
             time.sleep(0.1)
         assert not may_watch or any(end - begin == pytest.approx(0.1, abs=0.05) for begin, end in watch.spans())
+        assert 0.0 < watch.taken_away() < 1.0 or not may_watch
         seen, busy_until = len(watch.spans()), time.time() + 1.0
         while time.time() < busy_until:
             pass

@@ -133,6 +133,18 @@ def test_stamps_stay_when_callbacks_come_later_and_device_time_says_so(later_s):
     assert device.clock.jumps == 0
 
 
+@pytest.mark.parametrize("later_s", [0.004, 0.0005])
+def test_stamps_stay_when_callbacks_come_later_and_later_and_device_time_says_so(later_s):
+    device = Device()
+    device.jitter_ns = 1e6
+    errors = []
+    for _ in range(20):
+        errors.append(device.run(1.0))
+        device.latency_s += later_s
+    assert np.abs(np.concatenate(errors[1:])).max() < 1.5
+    assert device.clock.jumps == 0
+
+
 def test_stamps_never_go_backwards_when_the_delay_becomes_shorter():
     device = Device()
     device.delay_ns = 150e6

@@ -7,9 +7,9 @@ loop follows those: at first as in a least-squares fit (quick to settle), later 
 
 Knows no device and no sound: numbers in, stamps out. PulseAudio behind ALSA tells device time wrongly by a whole buffer
 for a second after each stall, and PortAudio gives 0 for some devices: hence the arrival of callbacks leads. Device time
-only adds its mean over minutes, or over less where callbacks come late by chance. Where they begin to come later, by
-15 ms under PulseAudio, and device time says just that, nothing happened to the samples themselves: their stamps stay as
-they are.
+only adds its mean over minutes, or over less where callbacks come late by chance. Where callbacks come later, by 15 ms
+at once or by 4 ms a second under PulseAudio, and device time says just that, nothing happened to the samples
+themselves: their stamps stay as they are.
 
 Thread: used by one thread at a time.
 
@@ -26,7 +26,7 @@ _BLOCK_NS = 1_000_000_000  # enough callbacks for one to be early, often enough 
 _RANK = 5  # the earliest but so many count, or but a tenth: deaf to a single reading that is absurdly early
 _SETTLE_BLOCKS = 8  # PulseAudio's first callbacks come up to 9 ms off, which says nothing of the rate
 _MEMORY_BLOCKS = 240  # four minutes: the rate to a few ppm under 15 ms of jitter, 1 ms behind a fast warm-up
-_TRADED_NS, _AGREED_NS = 3_000_000, 1_000_000  # callbacks later by more, and device time within so much of that
+_AGREED_NS = 1_000_000  # callbacks later by anything, and device time within so much of that
 _JUMP_NS = 8_000_000  # more than 15 ms of jitter ever leaves of the earliest, less than the 40 ms that windows tolerate
 _LEAST_JUMP_NS, _JUMP_TIMES = 2_000_000, 8  # with callbacks that come in time, so many of their mean errors are a jump
 _JUMP_BLOCKS = 4  # a machine that stalls is back by then; what still differs is another delay
@@ -163,7 +163,7 @@ class DeviceClock:
         told = [(late, offset) for late, offset in seen[: max(1, len(seen) // 4)] if offset is not None]
         if told and self._blocks:
             device_error = median(late + offset for late, offset in told) - self._offset_ns
-            if abs(error) > _TRADED_NS and abs(device_error) <= _AGREED_NS:
+            if abs(device_error) <= _AGREED_NS:
                 self._trade(round(error))
                 error = device_error
         self._see_offset([offset for _, offset in told])
