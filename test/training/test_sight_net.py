@@ -1,5 +1,11 @@
 """Rendered pictures with what is to be said of them, and a network that learns from them the same way every time."""
 
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +13,7 @@ import torch
 from tml_ros.duplex.native.seeing import KINDS
 from tml_ros.errors import InputError
 from tml_ros.sights import SightKind, make_scene
-from tml_ros.training.sight_net import Settings, choose, logits_of, tallies, train
+from tml_ros.training.sight_net import Settings, begins, choose, logits_of, tallies, train
 from tml_ros.training.sight_pictures import TURNS, UNASKED, Shown, load, render
 
 SEED = 31
@@ -59,6 +65,43 @@ def test_same_weights_are_learned_from_the_same_pictures(scenes):
     for name, tensor in nets[0].state_dict().items():
         assert torch.equal(tensor, nets[1].state_dict()[name]), name
     assert logits_of(nets[0], scenes[0]).shape == (TURNS, len(KINDS))
+
+
+_TOGETHER = """
+import hashlib, sys
+from pathlib import Path
+from torch.nn.utils import parameters_to_vector
+from tml_ros.training.parallel import joined
+from tml_ros.training.sight_net import Settings, train
+from tml_ros.training.sight_pictures import load
+with joined("cpu") as place:
+    net = train(load(Path(sys.argv[1])), Settings(steps=2, batch=2), place=place)
+print(hashlib.sha256(parameters_to_vector(net.parameters()).detach().numpy().tobytes()).hexdigest())
+"""
+
+
+def _learned(folder, **environment: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", _TOGETHER, str(folder)]
+    return subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
+
+
+def test_two_processes_learn_the_same_weights_from_different_pictures(scenes, tmp_path_factory):
+    folder = Path(scenes[0].pictures.filename).parent
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = str(free.getsockname()[1])
+    together = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+    started = [_learned(folder, RANK=str(rank), **together) for rank in range(2)] + [_learned(folder)]
+    first, second, alone = (process.communicate(timeout=120)[0].strip() for process in started)
+    assert len(first) == 64 and first == second != alone
+
+
+def test_pictures_before_and_after_a_beginning_are_looked_at_most():
+    nothing = np.zeros((100, 1, 1), np.uint8)
+    events = np.array([[list(SightKind).index(SightKind.FLAME), begin_s, begin_s + 2.0] for begin_s in (0.3, 4.0)])
+    made = Shown(nothing, nothing, nothing[0], np.arange(100, dtype=np.float32) * 0.2, events.astype(np.float32))
+    found = np.flatnonzero(begins(made, KINDS.index(SightKind.FLAME))).tolist()
+    assert found == [0, 1, 2, 3, 4, 16, 17, 18, 19, 20, 21, 22]
 
 
 def test_what_is_told_in_time_and_of_nothing_is_counted(scenes):

@@ -2,7 +2,8 @@
 
 Renders scenes where they are missing, learns, chooses from which odds each kind is told on scenes of another seed, says
 what came of those, and writes model.safetensors and report.txt. The same seed and number of threads give the same
-weights on the same machine.
+weights on the same machine. On several cores: the scenes first, without --out, then
+torchrun --nproc-per-node 2 -m tml_ros.training.sight_net with the same arguments.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+import torch.distributed as dist
 from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
@@ -25,19 +27,21 @@ from torch.nn import functional
 from tml_ros.duplex.native.seeing import FINE, KINDS, MARKS, ROLES, Gathering, SightNet, coarse, planes
 from tml_ros.sights import STILL_S, WITHIN_S, SightKind
 from tml_ros.training.overlap_net import follow
-from tml_ros.training.sight_pictures import TURNS, UNASKED, Shown, load, render
+from tml_ros.training.parallel import Place, joined
+from tml_ros.training.sight_pictures import ROLE_BITS, TURNS, UNASKED, Shown, load, render
 
-__all__ = ["Settings", "Tally", "logits_of", "main", "tallies", "train"]
+__all__ = ["Settings", "Tally", "begins", "logits_of", "main", "tallies", "train"]
 
 _TURN_S = 0.2
 _FRESH = 3  # pictures from its first on in which a kind has to be told
+_STALE = 4  # pictures before that, in which it must not be told
 _FRESH_SHARE, _FRESH_WEIGHT = 0.5, 2.0
 _OTHER_BEFORE = 0.1
 _MAPS, _OTHERS = 0.5, 0.3
-_LATER_BITS = 4  # of Shown.roles, where marks begin
 _NOTHING = 0.3  # of a place with nothing of interest
 _MEMORY = 0.997  # of the averaged weights, for one step
 _FALSE_COSTS = 2.0  # told in time, that many make up for one that is false
+_ALONE = Place(0, 1, torch.device("cpu"))
 _LADDER = tuple(np.arange(-1.0, 5.51, 0.25).tolist())
 
 
@@ -61,8 +65,15 @@ class _Batch:
     fresh: Tensor
 
 
-def train(scenes: Sequence[Shown], settings: Settings, net: SightNet | None = None) -> SightNet:
-    """Return a trained network, its weights averaged over the last steps. net: to go on from."""
+def train(scenes: Sequence[Shown], settings: Settings, net: SightNet | None = None, place: Place = _ALONE) -> SightNet:
+    """Return a trained network, its weights averaged over the last steps.
+
+    Args:
+        scenes: what it looks at.
+        settings: how it learns; a batch is that of one process.
+        net: to go on from.
+        place: among the processes that learn it together.
+    """
     torch.manual_seed(settings.seed)
     net, average = (net or SightNet()).requires_grad_(True), SightNet()
     net.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
@@ -73,31 +84,42 @@ def train(scenes: Sequence[Shown], settings: Settings, net: SightNet | None = No
     )
     began = time.monotonic()
     losses: list[tuple[float, float]] = []
-    batches = itertools.islice(_batches(scenes, settings), settings.steps)
+    batches = itertools.islice(_batches(scenes, settings, place.rank), settings.steps)
     for step, batch in enumerate(_ahead(batches), start=1):
         with torch.autocast("cpu", torch.bfloat16):
             maps, kinds = net.look(batch.shown)
         drawn, told = _losses(maps.float(), kinds.float(), batch)
         optimiser.zero_grad()
         (drawn + told).backward()  # type: ignore[no-untyped-call]
+        if place.world > 1:
+            _share([each.grad for each in net.parameters() if each.grad is not None], place.world)
         torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
         optimiser.step()
         schedule.step()
         follow(average, net, min(_MEMORY, (step + 1) / (step + 10)))
         losses.append((drawn.item(), told.item()))
-        if step % 100 == 0:
+        if step % 100 == 0 and place.is_first:
             drawn_, told_ = np.mean(losses[-100:], axis=0)
             spent_s = time.monotonic() - began
             _say(f"step {step} of {settings.steps}: maps {drawn_:.4f}, kinds {told_:.4f}, {spent_s:.0f} s")
     return average.eval()
 
 
+def _share(gradients: list[Tensor], world: int) -> None:
+    """Make gradients the mean of those of all processes."""
+    together = torch.cat([each.reshape(-1) for each in gradients])
+    dist.all_reduce(together)
+    for each, mean in zip(gradients, torch.split(together / world, [each.numel() for each in gradients]), strict=True):
+        each.copy_(mean.view_as(each))
+
+
 def _losses(maps: Tensor, kinds: Tensor, batch: _Batch) -> tuple[Tensor, Tensor]:
     """Return what is wrong with maps and with kinds."""
     weights = torch.ones(ROLES)
     weights[0] = _NOTHING
-    each = functional.cross_entropy(maps[:, :ROLES], batch.roles, weights, reduction="none")
-    others = functional.binary_cross_entropy_with_logits(maps[:, ROLES:], batch.others, reduction="none").sum(1)
+    roles, others = torch.split(maps, [ROLES, 1 + MARKS], 1)
+    each = functional.cross_entropy(roles, batch.roles, weights, reduction="none")
+    others = functional.binary_cross_entropy_with_logits(others, batch.others, reduction="none").sum(1)
     drawn = (_MAPS * each + _OTHERS * others).mean((1, 2)) * batch.mapped
     asked = (batch.kinds != UNASKED).float()
     fresh = (batch.fresh > 0) & (batch.fresh <= _FRESH)
@@ -109,10 +131,10 @@ def _losses(maps: Tensor, kinds: Tensor, batch: _Batch) -> tuple[Tensor, Tensor]
 # --------------------------------------------------------------------------------------------------------- batches
 
 
-def _batches(scenes: Sequence[Shown], settings: Settings) -> Iterator[_Batch]:
-    rng = np.random.default_rng(settings.seed)
+def _batches(scenes: Sequence[Shown], settings: Settings, rank: int) -> Iterator[_Batch]:
+    rng = np.random.default_rng((settings.seed, rank))
     fresh = [
-        [(number, int(turn)) for number, scene in enumerate(scenes) for turn in np.flatnonzero(_is_fresh(scene, kind))]
+        [(number, int(turn)) for number, scene in enumerate(scenes) for turn in np.flatnonzero(begins(scene, kind))]
         for kind in range(len(KINDS))
     ]
     fresh = [places for places in fresh if places]
@@ -130,8 +152,12 @@ def _ahead(batches: Iterator[_Batch]) -> Iterator[_Batch]:
             yield batch
 
 
-def _is_fresh(scene: Shown, kind: int) -> NDArray[np.bool_]:
-    return (scene.fresh[:, kind] > 0) & (scene.fresh[:, kind] <= _FRESH)
+def begins(scene: Shown, kind: int) -> NDArray[np.bool_]:
+    """Return whether each picture is one of the first that show a kind or of the last before, [T]."""
+    found = np.zeros(len(scene.fresh), np.bool_)
+    for first in np.flatnonzero(scene.fresh[:, kind] == 1):
+        found[max(0, first - _STALE) : first + _FRESH] = True
+    return found
 
 
 def _place(scenes: Sequence[Shown], fresh: list[list[tuple[int, int]]], rng: Generator) -> tuple[int, int]:
@@ -183,10 +209,10 @@ def _batch(examples: list[tuple[NDArray[np.generic], ...]]) -> _Batch:
         torch.from_numpy(np.stack(each)) for each in zip(*(example[3:] for example in examples), strict=True)
     )
     shown = torch.cat([_planes(*example[:3]) for example in examples])
-    others = torch.stack([zone, *(roles >> (_LATER_BITS + bit) & 1 for bit in range(MARKS))], 1).float()
+    others = torch.stack([zone, *(roles >> (ROLE_BITS + bit) & 1 for bit in range(MARKS))], 1).float()
     return _Batch(
         shown.contiguous(memory_format=torch.channels_last),
-        (roles & 15).long(),
+        (roles % (1 << ROLE_BITS)).long(),
         others,
         mapped.float(),
         kinds.long(),
@@ -269,7 +295,7 @@ def lines(made: dict[SightKind, Tally], thresholds: dict[str, float], minutes: f
 def main(arguments: list[str] | None = None) -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--pictures", type=Path, required=True, help="folder for rendered scenes, 24 MB each")
+    parser.add_argument("--pictures", type=Path, required=True, help="folder for rendered scenes, 25 MB each")
     parser.add_argument("--out", type=Path, help="folder for model.safetensors and report.txt; none: render only")
     parser.add_argument("--scenes", type=int, default=2000)
     parser.add_argument("--held", type=int, default=200, help="scenes to measure on")
@@ -286,7 +312,10 @@ def main(arguments: list[str] | None = None) -> None:
     if options.out is None:
         return
     settings = Settings(options.steps, rate=options.rate, seed=options.seed)
-    net = train(load(learnt), settings, SightNet.load(options.begin)[0] if options.begin else None)
+    with joined("cpu") as place:
+        net = train(load(learnt), settings, SightNet.load(options.begin)[0] if options.begin else None, place)
+    if not place.is_first:
+        return
     scenes = load(held)
     said = [logits_of(net, scene) for scene in scenes]
     thresholds = choose(scenes, said)

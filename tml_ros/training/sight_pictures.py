@@ -19,13 +19,16 @@ from tml_ros.duplex.native.seeing import FINE, KINDS
 from tml_ros.errors import InputError
 from tml_ros.sights import SightEvent, SightKind, SightScene, make_scene, to_be_told
 
-__all__ = ["TURNS", "UNASKED", "Shown", "load", "render", "shown"]
+__all__ = ["ROLE_BITS", "TURNS", "UNASKED", "Shown", "load", "render", "shown"]
 
 TURNS = 100
+ROLE_BITS = 4
+"""Of ``Shown.roles``: which role; the bits above are marks."""
 UNASKED = 2
 """Stands for a kind of which nothing is asked."""
 _TURN_S = 0.2
-_MAP = (60, 80)
+_MAP = (120, 160)
+_LARGE = ("pictures", "roles")
 _BEFORE_S, _AFTER_S, _FAULT_S = 0.3, 0.5, 1.2
 _FAULTS = (SightKind.LENS_COVERED, SightKind.TOO_DARK)
 _NUMBERED = tuple(SightKind)
@@ -33,8 +36,9 @@ _NUMBERED = tuple(SightKind)
 
 @dataclass(frozen=True)
 class Shown:
-    """A scene. pictures: [T, 240, 320, 3], at times [T] in seconds. roles: [T, 60, 80], see ``sights.labels``, plus 16
-    times ``SightScene.marks``. zone: [60, 80], 0 or 1. events: [E, 3], number of the SightKind, begin and end in s.
+    """A scene. pictures: [T, 240, 320, 3], at times [T] in seconds. roles: [T, 120, 160], see ``sights.labels``, in
+    ROLE_BITS, and ``SightScene.marks`` above. zone: [120, 160], 0 or 1. events: [E, 3], number of the SightKind, begin
+    and end in seconds.
     """
 
     pictures: NDArray[np.uint8]
@@ -105,8 +109,7 @@ def shown(scene: SightScene, phase_s: float) -> Shown:
 
 def _roles(scene: SightScene, time_s: float) -> NDArray[np.uint8]:
     labels = scene.labels(time_s)
-    found = labels % 16 + 16 * scene.marks(labels, time_s)
-    return np.asarray(found[::2, ::2], np.uint8)
+    return np.asarray(labels % (1 << ROLE_BITS) + (scene.marks(labels, time_s) << ROLE_BITS), np.uint8)
 
 
 def render(folder: Path, seed: int, scenes: range, workers: int = 1) -> None:
@@ -122,14 +125,15 @@ def render(folder: Path, seed: int, scenes: range, workers: int = 1) -> None:
 def _write(folder: Path, seed: int, index: int) -> None:
     cv2.setNumThreads(1)
     made = shown(make_scene(seed, index), 0.1 if index % 3 else 0.0)
-    np.save(folder / f"{index:05d}.pictures.npy", made.pictures)
+    for name in _LARGE:
+        np.save(folder / f"{index:05d}.{name}.npy", getattr(made, name))
     draft = folder / f".{index:05d}.npz"
-    np.savez(draft, roles=made.roles, zone=made.zone, times=made.times, events=made.events)
+    np.savez(draft, zone=made.zone, times=made.times, events=made.events)
     draft.rename(folder / f"{index:05d}.npz")
 
 
 def load(folder: Path) -> list[Shown]:
-    """Return the scenes of a folder, their pictures mapped into memory.
+    """Return the scenes of a folder, their pictures and roles mapped into memory.
 
     Raises:
         InputError: there are none.
@@ -143,6 +147,6 @@ def load(folder: Path) -> list[Shown]:
 
 
 def _load(path: Path) -> Shown:
-    pictures = np.load(path.with_suffix(".pictures.npy"), mmap_mode="r")
+    large = (np.load(path.with_suffix(f".{name}.npy"), mmap_mode="r") for name in _LARGE)
     with np.load(path, allow_pickle=False) as file:
-        return Shown(pictures, *(file[name] for name in ("roles", "zone", "times", "events")))
+        return Shown(*large, *(file[name] for name in ("zone", "times", "events")))

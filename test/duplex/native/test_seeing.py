@@ -11,7 +11,7 @@ from tml_ros.duplex.native.model import NativeModel
 from tml_ros.duplex.native.seeing import KINDS, Gathering, SightNet, Sights, SightStream
 from tml_ros.duplex.protocol import SessionInfo
 from tml_ros.errors import ModelError
-from tml_ros.records import MICRO_TURN_NS, Floor, Frame, MicroTurn
+from tml_ros.records import MICRO_TURN_NS, AlertState, Floor, Frame, MicroTurn
 from tml_ros.sights import PHRASES, SightKind
 
 AT_ONE = dict.fromkeys(KINDS, 1.0)
@@ -63,7 +63,7 @@ def test_network_says_the_same_after_it_was_written_and_read(net, tmp_path):
     for one, other in zip(net(*pictures), sights.net(*pictures), strict=True):
         assert torch.equal(one, other)
     maps, kinds = net(*pictures)
-    assert maps.shape == (2, 14, 60, 80)
+    assert maps.shape == (2, 14, 120, 160)
     assert kinds.shape == (2, len(KINDS))
     assert sights.thresholds == {str(kind): 1.0 for kind in KINDS}
 
@@ -83,7 +83,9 @@ def test_reason_is_told_when_the_weights_do_not_fit(net, tmp_path, damage):
         Sights(tmp_path)
 
 
-def test_model_warns_once_of_what_its_network_sees_and_gives_the_transformer_no_pictures(net, repository, tmp_path):
+@pytest.fixture
+def stream(net, repository, tmp_path):
+    """A session of a model whose network is sure of a flame."""
     sure = copy.deepcopy(net)
     with torch.no_grad():
         sure.last.weight.zero_()
@@ -92,13 +94,33 @@ def test_model_warns_once_of_what_its_network_sees_and_gives_the_transformer_no_
         sure.last.bias[FLAME] = 6.0
     sure.save(tmp_path, AT_ONE)
     config = NativeConfig(checkpoint=str(repository / "models" / "tiny"), sights=str(tmp_path))
-    stream = NativeModel(config).open(SessionInfo("a", 0))
-    rng = np.random.default_rng(0)
-    told = []
+    return NativeModel(config).open(SessionInfo("a", 0))
+
+
+def seen(number: int) -> MicroTurn:
+    picture = np.random.default_rng(number).integers(0, 255, (60, 80, 3), np.uint8)
+    begin_ns, end_ns = number * MICRO_TURN_NS, (number + 1) * MICRO_TURN_NS
+    return MicroTurn(number, begin_ns, end_ns, SILENCE, 1.0, frames=(Frame(begin_ns, picture),))
+
+
+@pytest.mark.parametrize(("turns", "words"), [(3, [PHRASES[SightKind.FLAME]]), (8, [])])
+def test_warning_is_published_at_once_and_said_when_the_robot_is_free_unless_it_is_old_by_then(stream, turns, words):
+    stream._is_open = True  # an utterance of its own goes on
+    outs = [stream.step(seen(number)) for number in range(turns)]
+    assert [len(out.alerts) for out in outs][:3] == [0, 1, 0] and not any(out.speech for out in outs)
+    stream._is_open = False
+    assert [one.text for one in stream.step(seen(turns)).speech] == words
+
+
+def test_model_warns_once_of_what_its_network_sees_and_gives_the_transformer_no_pictures(stream):
+    told, alerts = [], []
     for number in range(4):
-        frame = Frame(number * MICRO_TURN_NS, rng.integers(0, 255, (60, 80, 3), np.uint8))
-        turn = MicroTurn(number, number * MICRO_TURN_NS, (number + 1) * MICRO_TURN_NS, SILENCE, 1.0, frames=(frame,))
-        assert stream.inputs(turn).frames is None
-        out = stream.step(turn)
+        assert stream.inputs(seen(number)).frames is None
+        out = stream.step(seen(number))
         told += [(number, out.floor) for one in out.speech if one.text == PHRASES[SightKind.FLAME]]
+        alerts += out.alerts
     assert told == [(1, Floor.SPEAK)]
+    assert [(alert.rule, alert.category, alert.state) for alert in alerts] == [
+        ("seen_flame", "flame", AlertState.RAISED)
+    ]
+    assert 0.5 < alerts[0].confidence < 0.999

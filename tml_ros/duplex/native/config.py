@@ -46,7 +46,7 @@ class NativeConfig:
     sights: str = param(
         "",
         "Folder of a network that looks at the pictures in place of the transformer and warns of what it sees; made by "
-        "tml_ros.training.sight_net; models/sights is a first one, with many false warnings; empty: none",
+        "tml_ros.training.sight_net; models/sights is one, which misses a quarter; empty: none",
     )
     speaking_threshold: float = param(
         0.5, "Probability from which the person is taken to speak", minimum=0.05, maximum=0.95

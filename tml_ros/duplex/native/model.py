@@ -38,6 +38,7 @@ from tml_ros.intents.file import load_intents
 from tml_ros.intents.grammar import Grammar
 from tml_ros.records import (
     SAMPLE_RATE_HZ,
+    AlertDraft,
     Floor,
     IntentDraft,
     MicroTurn,
@@ -54,6 +55,7 @@ from tml_ros.sights import PHRASES
 __all__ = ["NativeModel", "NativeStream"]
 
 _TOLD_TURNS = 10  # for so long, 2 s, what the model says may be about text that came in
+_WARN_WITHIN_NS = 1_000_000_000  # what was seen longer ago may be over, and has been published anyway
 _SILENT_S = 0.6  # without speech the person pauses for so long, then is silent
 _log = logging.getLogger(__name__)
 
@@ -149,7 +151,7 @@ class NativeStream:
         self._voice_kind: SpeechKind | None = None
         self._untold = _TOLD_TURNS  # micro-turns since text came in
         self._answers = None if listener is None or config.voice else Answers(listener)
-        self._warnings: list[SpeechText] = []
+        self._warnings: list[tuple[int, SpeechText]] = []
         self._is_open = False  # an utterance goes on in the next micro-turn
 
     def step(self, turn: MicroTurn) -> MicroTurnOutput:
@@ -164,10 +166,9 @@ class NativeStream:
         said = self._answered(Said(floor, parsed.speech, parsed.delegations), turn)
         speech, audio = self._speak(said.speech, result, floor)
         intents, timers = self._believed(parsed)
-        self._look(turn)
-        warnings = () if self._is_open or audio is not None else tuple(self._warnings)
-        if warnings:
-            self._warnings.clear()
+        alerts = self._look(turn)
+        is_free = not self._is_open and audio is None
+        warnings = self._due_warnings(turn.end_ns) if is_free else ()
         if speech:
             self._is_open = not speech[-1].last
         speech = (*warnings, *speech)
@@ -179,6 +180,7 @@ class NativeStream:
             intents=self._sure(intents),
             delegations=said.tasks,
             timers=timers,
+            alerts=alerts,
             counts=parsed.counts,
             transcripts=parsed.transcripts,
         )
@@ -238,10 +240,22 @@ class NativeStream:
 
     # ------------------------------------------------------------------------------------------------ outputs
 
-    def _look(self, turn: MicroTurn) -> None:
-        """Keep what is to be said of what the newest picture shows, until nothing else is being said."""
-        if self._sights is not None and turn.frames:
-            self._warnings += [SpeechText(PHRASES[kind]) for kind in self._sights.look(turn.frames[-1].rgb)]
+    def _look(self, turn: MicroTurn) -> tuple[AlertDraft, ...]:
+        """Return alerts of what the newest picture shows, and keep the same to be said when nothing else is."""
+        if self._sights is None or not turn.frames:
+            return ()
+        begun = self._sights.look(turn.frames[-1].rgb)
+        self._warnings += [(turn.end_ns, SpeechText(PHRASES[kind])) for kind in begun]
+        return tuple(
+            AlertDraft(f"seen_{kind}", PHRASES[kind], category=str(kind), confidence=self._sights.confidence(kind))
+            for kind in begun
+        )
+
+    def _due_warnings(self, now_ns: int) -> tuple[SpeechText, ...]:
+        """Return what is to be said now, and forget it; a warning that is too late would be of what is over."""
+        due = tuple(text for seen_ns, text in self._warnings if now_ns - seen_ns <= _WARN_WITHIN_NS)
+        self._warnings.clear()
+        return due
 
     def _speak(
         self, speech: tuple[SpeechText, ...], result: StepResult, floor: Floor

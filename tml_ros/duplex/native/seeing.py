@@ -5,10 +5,12 @@ what lies where, from which it knows shares, as truth is defined by shares; what
 few pictures before anything is said, and nothing is said twice while it goes on. It knows no sound and no session.
 Weights are made by ``training.sight_net``.
 
-Source: Ronneberger et al. 2015 (arXiv 1505.04597) for maps from coarse and fine layers; Wald 1947 for gathering odds.
+Source: Ronneberger et al. 2015 (arXiv 1505.04597) for maps from coarse and fine layers; Shi et al. 2016
+(arXiv 1609.05158) for four places out of one; Wald 1947 for gathering odds.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +47,7 @@ _GONE_LOOKS = 10
 """So many pictures without it, and it may be told anew."""
 _GONE = -1.0
 _FILE = "model.safetensors"
-_FORMAT = "tml_ros.sights.2"
+_FORMAT = "tml_ros.sights.3"
 
 
 def _layer(inwards: int, outwards: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
@@ -58,16 +60,16 @@ class SightNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = _layer(18, 24, 2)
-        self.near = _layer(24, 24)
-        self.second = nn.Sequential(_layer(24, 48, 2), _layer(48, 48))
+        self.first = _layer(18, 32, 2)
+        self.near = _layer(32, 32)
+        self.second = nn.Sequential(_layer(32, 48, 2), _layer(48, 48))
         self.third = nn.Sequential(_layer(48, 64, 2), _layer(64, 64))
         self.fourth = nn.Sequential(_layer(64, 96, 2), _layer(96, 96))
         self.to_third, self.to_second, self.to_near = (
-            nn.Conv2d(inwards, outwards, 1) for inwards, outwards in ((96, 64), (64, 48), (48, 24))
+            nn.Conv2d(inwards, outwards, 1) for inwards, outwards in ((96, 64), (64, 48), (48, 32))
         )
-        self.middle, self.whole = _layer(48, 48), _layer(24, 24)
-        self.maps = nn.Conv2d(24, ROLES + 1 + MARKS, 1)
+        self.middle, self.whole = _layer(48, 48), _layer(32, 32)
+        self.maps = nn.Sequential(nn.Conv2d(32, 4 * (ROLES + 1 + MARKS), 1), nn.PixelShuffle(2))
         self.layout = nn.Sequential(_layer(96, 12, kernel=1), nn.Flatten(), nn.Linear(12 * 80, 64), nn.ReLU())
         self.dropout = nn.Dropout(_DROPOUT)
         shares = 4 * ROLES + 2 * MARKS
@@ -84,7 +86,7 @@ class SightNet(nn.Module):
             still: likewise, how it looked at first.
 
         Returns:
-            Logits of maps [B, 14, 60, 80], of roles, the zone and marks, and of kinds [B, 10].
+            Logits of maps [B, 14, 120, 160], of roles, the zone and marks, and of kinds [B, 10].
         """
         return self.look(planes(fine, before, still))
 
@@ -97,11 +99,12 @@ class SightNet(nn.Module):
         third = third + _larger(self.to_third(fourth), third)
         second = self.middle(second + _larger(self.to_second(third), second))
         whole = self.whole(near + _larger(self.to_near(second), near))
-        maps = self.maps(whole)
+        maps: Tensor = self.maps(whole)
         return maps, self._kinds(maps, fourth)
 
     def _kinds(self, maps: Tensor, fourth: Tensor) -> Tensor:
-        roles, others = maps[:, :ROLES].float().softmax(1), maps[:, ROLES:].float().sigmoid()
+        roles, others = torch.split(maps.float(), [ROLES, 1 + MARKS], 1)
+        roles, others = coarse(roles.softmax(1)), coarse(others.sigmoid())  # shares stay, for a quarter of the work
         parts = torch.cat([roles, roles * others[:, :1], others[:, 1:]], 1)
         counted = (torch.cat([parts.mean((2, 3)), parts.amax((2, 3))], 1) + _LEAST_SHARE).log() * 0.3 + 1.0
         seen = [fourth.mean((2, 3)), fourth.amax((2, 3)), self.layout(fourth), counted]
@@ -177,6 +180,10 @@ class Gathering:
         """Take in the logits of a picture, in the order of KINDS; return the kinds that have begun."""
         return [kind for kind, logit in zip(KINDS, logits, strict=True) if self._begins(kind, logit)]
 
+    def confidence(self, kind: SightKind) -> float:
+        """Return how likely a kind is to be there, from 0 to 1."""
+        return 1.0 / (1.0 + math.exp(-self._told[kind].odds))
+
     def _begins(self, kind: SightKind, logit: float) -> bool:
         told = self._told[kind]
         told.odds = 0.5 * told.odds + 0.5 * min(max(logit, -_MOST), _MOST)
@@ -228,6 +235,10 @@ class SightStream:
             with torch.inference_mode():
                 found += self._seen(torch.tensor(fitted).permute(2, 0, 1)[None].float() / 255.0)
         return found
+
+    def confidence(self, kind: SightKind) -> float:
+        """Return how likely a kind was to be there in the last picture, from 0 to 1."""
+        return 1.0 if kind is SightKind.FROZEN else self._gathering.confidence(kind)  # that a picture stands is known
 
     def _frozen(self, stands: bool) -> list[SightKind]:
         """Return that the camera has begun to show one picture again and again, bit for bit."""

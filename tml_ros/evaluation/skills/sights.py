@@ -1,8 +1,9 @@
 """Item 5: rendered benches and rooms with exact truth; a warning of the right kind must begin within 600 ms.
 
 The time runs from the first picture that shows the event to the end of the micro-turn in which the warning begins. What
-is said of nothing that can be seen then is false. The scenes are of a seed that nothing is trained on. Real films stand
-beside them as they are, and so does counting, where somebody asked for it.
+is said of nothing that can be seen then is false, but for an answer to somebody who asked for a count. The scenes are
+of a seed that nothing is trained on. Real films stand beside them as they are, and so does counting, where somebody
+asked for it.
 """
 
 import functools
@@ -35,7 +36,7 @@ from tml_ros.sights import (
 )
 from tml_ros.training.sights import COUNT_REQUESTS
 
-__all__ = ["Sights"]
+__all__ = ["Sights", "judged"]
 
 WANTED, MOST_FALSE = 0.95, 1.0
 SEED = 2_026_001
@@ -44,6 +45,8 @@ _TURN_S = 0.2
 _LIKE = 0.6
 _NOISE = 0.0003
 _COUNT_OFF = 1
+_ASKED_TURN = 1
+_ANSWER_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +139,9 @@ def _watch(subject: Subject, shown: SightScene | Film, source: str) -> Seen:
     reps = [event for event in events if event.kind is SightKind.REPETITION]
     turns = int(shown.duration_s / _TURN_S + 1e-6)
     noise = np.random.default_rng(turns).normal(0.0, _NOISE, turns * MICRO_TURN_SAMPLES).astype(np.float32)
-    texts = {1: [TextInput(0, COUNT_REQUESTS[0].format(reps[0].what))]} if reps else {}
+    texts = {_ASKED_TURN: [TextInput(0, COUNT_REQUESTS[0].format(reps[0].what))]} if reps else {}
     suggested = subject.play(Stream(noise), _images(shown), texts)
-    told, false = _judged(truth, suggested)
+    told, false = judged(truth, suggested, answered_s=_ASKED_TURN * _TURN_S + _ANSWER_S if reps else 0.0)
     last = [draft.count for draft in suggested.counts]
     is_film = isinstance(shown, Film)
     return Seen(
@@ -169,10 +172,16 @@ def _pictures(shown: SightScene | Film) -> Iterator[tuple[float, NDArray[np.uint
         yield time_s, shown.picture(time_s)
 
 
-def _judged(
-    truth: Sequence[SightEvent], suggested: Suggested
+def judged(
+    truth: Sequence[SightEvent], suggested: Suggested, answered_s: float = 0.0
 ) -> tuple[tuple[tuple[str, float | None], ...], tuple[tuple[float, str], ...]]:
-    """Return for each event whether it was told in time, and what was said of nothing."""
+    """Return for each event whether it was told in time, and what was said of nothing.
+
+    Args:
+        truth: what can be seen.
+        suggested: what the model said and raised.
+        answered_s: until then what is no warning answers somebody who asked.
+    """
     said = [(at_s, text, _kind(text)) for at_s, text in suggested.warnings()]
     told: list[tuple[str, float | None]] = []
     for event in truth:
@@ -183,6 +192,7 @@ def _judged(
         (round(at_s, 2), text)
         for at_s, text, kind in said
         if not any(e.kind is kind and e.begin_s <= at_s <= e.end_s + STILL_S for e in truth)
+        and not (kind is None and at_s <= answered_s)
     ]
     return tuple(told), tuple(false)
 

@@ -69,7 +69,7 @@ class Suggested:
         return [one for one in self.actions() if start_s < one.at_s <= end_s]
 
     def warnings(self) -> list[tuple[float, str]]:
-        """Return when each utterance and alert began, and its words."""
+        """Return when each utterance and alert began, and its words; what is raised and said at once is there once."""
         found = [(one.at_s, one.what.description) for one in self.drafts if isinstance(one.what, AlertDraft)]
         begun_s, words = 0.0, list[str]()
         for at_s, piece in self.speech:
@@ -78,7 +78,7 @@ class Suggested:
             if piece.last and words:
                 found.append((begun_s, " ".join(words)))
                 words = []
-        return sorted(found + ([(begun_s, " ".join(words))] if words else []))
+        return sorted({*found, *([(begun_s, " ".join(words))] if words else [])})
 
 
 class Subject:
