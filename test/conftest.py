@@ -1,6 +1,7 @@
 """Fixtures that every test may use."""
 
 import importlib.util
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +24,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no third-party material at {folder.name}/: it is not part of the repository")
     return folder
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of this computer that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

@@ -56,8 +56,8 @@ def talk(server, graph, audio, amount, request):
             graph.spin(1.0)
         told.recording = robot.room.end()
         told.standstills, taken = watch.spans(), watch.taken_away()
-        told.is_fit = taken <= UNFIT
-        print(f"the machine took {taken:.1%} of the processor away" + " and is not fit for this" * (not told.is_fit))
+        told.is_held = told.is_whole or taken <= UNFIT
+        print(f"the machine took {taken:.1%} of the processor away" + "; no mark is held" * (not told.is_held))
         if os.environ.get("KEEP"):
             _keep(Path(os.environ["KEEP"]), told)
         control = robot.received["speech/control"]
@@ -111,7 +111,8 @@ def _command(robot, command) -> tuple[float, float]:
 
 def _most(talk, whole: float, short: float) -> float:
     """Return a mark: the project's for a whole run, whatever the machine; for a short one, if the machine is fit."""
-    return whole if talk.is_whole else short if talk.is_fit else float("inf")
+    mark = whole if talk.is_whole else short
+    return mark if talk.is_held else float("inf")
 
 
 def _is_bid(talk, outcome) -> bool:
@@ -152,7 +153,7 @@ def test_person_is_heard_when_he_speaks_over_the_robot(talk):
         words = [m.text for m in talk.robot.received["transcript"].between(begin_s, end_s) if m.speaker == "user"]
         commands = [m.command for m in talk.robot.received["speech/control"].between(begin_s, end_s)]
         print(f"over it: 'go forward ten meters' was heard as {words[-1:]}, intents {intents}")
-        assert (words and SpeechControl.FLUSH in commands) or not (talk.is_fit or talk.is_whole)
+        assert (words and SpeechControl.FLUSH in commands) or not talk.is_held
         assert len(intents) <= 1
         proposed += intents == ["__intent_move_by__"]
     # Half of such commands are understood over a robot (docs/lab_notes.md), in these voices nearly all.
@@ -176,7 +177,7 @@ def test_robot_stops_soon_when_a_person_takes_the_floor(talk):
         every
     )  # the others came just when the robot had said everything
     assert median_s <= _most(talk, 0.45, 1.0)
-    assert slow <= _most(talk, 0.05, 1.0) * len(bids)
+    assert slow <= 0.05 * len(bids) or not talk.is_whole
 
 
 def test_robot_goes_on_when_a_sound_takes_no_floor(talk):

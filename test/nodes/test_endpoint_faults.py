@@ -1,7 +1,5 @@
 """An endpoint that fails in every way, behind a robot that talks: it says so, goes on, and asks again."""
 
-import socket
-
 import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed: run `make setup`")
@@ -15,12 +13,6 @@ SETTINGS = (
     "openai.max_reply_chars:=2000",
     "openai.use_tools:=false",
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def dies_midstream(exchange):
@@ -51,9 +43,8 @@ def never_ends(exchange):
 
 
 @pytest.mark.timeout(180)
-def test_robot_says_so_and_goes_on_when_the_endpoint_fails(talk, scripted_endpoint):
-    port = free_port()
-    options = ("backend:=openai", f"openai.base_url:=http://127.0.0.1:{port}/v1", *SETTINGS)
+def test_robot_says_so_and_goes_on_when_the_endpoint_fails(talk, scripted_endpoint, free_port):
+    options = ("backend:=openai", f"openai.base_url:=http://127.0.0.1:{free_port}/v1", *SETTINGS)
     robot = talk(None, "delegation.filler_after_s:=60.0", "delegation.change_window_s:=0.0", background=options)
 
     def fails(words: str, known_after_s: float = 0.0) -> None:
@@ -66,7 +57,7 @@ def test_robot_says_so_and_goes_on_when_the_endpoint_fails(talk, scripted_endpoi
         robot.hear(lambda: not robot.open_tasks, "the end of the task", timeout_s=2.0)
 
     fails("cannot reach", known_after_s=0.1)
-    endpoint = scripted_endpoint.Endpoint(port)
+    endpoint = scripted_endpoint.Endpoint(free_port)
     try:
         busy, broken = (scripted_endpoint.status(code) for code in (429, 500))
         for script, words, known_after_s in [

@@ -1,7 +1,6 @@
 """Rendered pictures with what is to be said of them, and a network that learns from them the same way every time."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -85,12 +84,9 @@ def _learned(folder, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
 
 
-def test_two_processes_learn_the_same_weights_from_different_pictures(scenes, tmp_path_factory):
+def test_two_processes_learn_the_same_weights_from_different_pictures(scenes, free_port):
     folder = Path(scenes[0].pictures.filename).parent
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = str(free.getsockname()[1])
-    together = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+    together = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port)}
     started = [_learned(folder, RANK=str(rank), **together) for rank in range(2)] + [_learned(folder)]
     first, second, alone = (process.communicate(timeout=120)[0].strip() for process in started)
     assert len(first) == 64 and first == second != alone

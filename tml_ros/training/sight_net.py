@@ -18,11 +18,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-import torch.distributed as dist
 from numpy.random import Generator
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
 
 from tml_ros.duplex.native.seeing import FINE, KINDS, MARKS, ROLES, Gathering, SightNet, coarse, planes
 from tml_ros.sights import STILL_S, WITHIN_S, SightKind
@@ -77,6 +77,9 @@ def train(scenes: Sequence[Shown], settings: Settings, net: SightNet | None = No
     torch.manual_seed(settings.seed)
     net, average = (net or SightNet()).requires_grad_(True), SightNet()
     net.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    look: nn.Module = _Look(net)
+    if place.world > 1:
+        look = DistributedDataParallel(look, broadcast_buffers=False)
     average.load_state_dict(net.state_dict())
     optimiser = torch.optim.AdamW(net.parameters(), settings.rate, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -87,12 +90,10 @@ def train(scenes: Sequence[Shown], settings: Settings, net: SightNet | None = No
     batches = itertools.islice(_batches(scenes, settings, place.rank), settings.steps)
     for step, batch in enumerate(_ahead(batches), start=1):
         with torch.autocast("cpu", torch.bfloat16):
-            maps, kinds = net.look(batch.shown)
+            maps, kinds = look(batch.shown)
         drawn, told = _losses(maps.float(), kinds.float(), batch)
         optimiser.zero_grad()
         (drawn + told).backward()  # type: ignore[no-untyped-call]
-        if place.world > 1:
-            _share([each.grad for each in net.parameters() if each.grad is not None], place.world)
         torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
         optimiser.step()
         schedule.step()
@@ -105,12 +106,15 @@ def train(scenes: Sequence[Shown], settings: Settings, net: SightNet | None = No
     return average.eval()
 
 
-def _share(gradients: list[Tensor], world: int) -> None:
-    """Make gradients the mean of those of all processes."""
-    together = torch.cat([each.reshape(-1) for each in gradients])
-    dist.all_reduce(together)
-    for each, mean in zip(gradients, torch.split(together / world, [each.numel() for each in gradients]), strict=True):
-        each.copy_(mean.view_as(each))
+class _Look(nn.Module):
+    """``SightNet.look`` as a module of its own, which DistributedDataParallel wants."""
+
+    def __init__(self, net: SightNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, shown: Tensor) -> tuple[Tensor, Tensor]:
+        return self.net.look(shown)
 
 
 def _losses(maps: Tensor, kinds: Tensor, batch: _Batch) -> tuple[Tensor, Tensor]:

@@ -245,11 +245,12 @@ class NativeStream:
         if self._sights is None or not turn.frames:
             return ()
         begun = self._sights.look(turn.frames[-1].rgb)
-        self._warnings += [(turn.end_ns, SpeechText(PHRASES[kind])) for kind in begun]
-        return tuple(
+        alerts = tuple(
             AlertDraft(f"seen_{kind}", PHRASES[kind], category=str(kind), confidence=self._sights.confidence(kind))
             for kind in begun
         )
+        self._warnings += [(turn.end_ns, SpeechText(alert.description)) for alert in alerts]
+        return alerts
 
     def _due_warnings(self, now_ns: int) -> tuple[SpeechText, ...]:
         """Return what is to be said now, and forget it; a warning that is too late would be of what is over."""
