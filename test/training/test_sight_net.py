@@ -8,12 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from tml_ros.duplex.native.seeing import KINDS
+from tml_ros.duplex.native.seeing import KINDS, ROLES, SightNet, coarse
 from tml_ros.errors import InputError
 from tml_ros.sights import SightKind, make_scene
-from tml_ros.training.sight_net import Settings, begins, choose, logits_of, tallies, train
-from tml_ros.training.sight_pictures import TURNS, UNASKED, Shown, load, render
+from tml_ros.sights.labels import Role
+from tml_ros.training.sight_net import Settings, begin_from, begins, train
+from tml_ros.training.sight_pictures import ROLE_BITS, TURNS, UNASKED, Shown, load, render
+from tml_ros.training.sight_report import choose, tallies
+from tml_ros.training.sight_watching import logits_of, watch
 
 SEED = 31
 
@@ -42,7 +46,7 @@ def test_nothing_is_asked_of_what_is_not_quite_there_yet_or_any_more():
     events = np.array([[list(SightKind).index(SightKind.FLAME), 4.0, 6.0]], np.float32)
     made = Shown(nothing, nothing, nothing[0], np.arange(100, dtype=np.float32) * 0.2, events)
     flame = made.kinds[:, KINDS.index(SightKind.FLAME)].tolist()
-    assert flame[17:23] == [0, 0, UNASKED, 1, 1, 1] and flame[29:35] == [1, 1, UNASKED, UNASKED, 0, 0]
+    assert flame[17:23] == [0, 0, 0, 1, 1, 1] and flame[29:35] == [1, 1, UNASKED, UNASKED, 0, 0]
     assert made.fresh[19:23, KINDS.index(SightKind.FLAME)].tolist() == [0, 1, 2, 3]
     assert made.mapped.all() and not (made.kinds[:, KINDS.index(SightKind.SPILL)]).any()
 
@@ -64,6 +68,41 @@ def test_same_weights_are_learned_from_the_same_pictures(scenes):
     for name, tensor in nets[0].state_dict().items():
         assert torch.equal(tensor, nets[1].state_dict()[name]), name
     assert logits_of(nets[0], scenes[0]).shape == (TURNS, len(KINDS))
+
+
+def test_maps_are_learned_within_a_few_pictures(scenes):
+    """That is what kinds are told from; once, kinds were learned in their place, and nothing of a face was drawn."""
+    torch.set_num_threads(1)
+    net, scene = train(scenes[:1], Settings(steps=40, batch=8)), scenes[0]
+    pictures = torch.tensor(scene.pictures[[0, 50, 70, 90]]).permute(0, 3, 1, 2).float() / 255.0
+    small = coarse(pictures)
+    drawn = net(pictures[1:], small[1:], small[:1].expand(3, -1, -1, -1)).maps[:, :ROLES].argmax(1)
+    spilled = torch.from_numpy(scene.roles[[50, 70, 90]] % (1 << ROLE_BITS)) == Role.SPILL
+    assert spilled.float().mean() > 0.001
+    assert (drawn == Role.SPILL)[spilled].float().mean() > 0.2  # 0.42; none with maps weighed as they once were
+
+
+def test_scenes_are_watched_by_several_processes_as_by_one(scenes, tmp_path):
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    net = SightNet().eval()
+    net.save(tmp_path, dict.fromkeys(KINDS, 0.0))
+    found = watch(tmp_path, Path(scenes[0].pictures.filename).parent, workers=2)
+    assert len(found) == 2
+    for one, scene in zip(found, scenes, strict=True):
+        np.testing.assert_allclose(one, logits_of(net, scene), atol=1e-4)
+
+
+def test_weights_of_a_smaller_network_are_where_a_larger_one_begins(tmp_path):
+    torch.manual_seed(0)
+    before = SightNet()
+    smaller = {name: each for name, each in before.state_dict().items() if not name.startswith("face.")}
+    smaller["direct.weight"] = smaller["direct.weight"][:, :-2].contiguous()
+    save_file(smaller, tmp_path / "model.safetensors")
+    after = begin_from(tmp_path)
+    assert torch.equal(after.hidden.weight, before.hidden.weight)
+    assert torch.equal(after.direct.weight[:, :-2], before.direct.weight[:, :-2])
+    assert not after.direct.weight[:, -2:].any()
 
 
 _TOGETHER = """

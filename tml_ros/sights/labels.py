@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tml_ros.sights.canvas import Canvas, Color, Point, oval
 
-__all__ = ["LABEL_SIZE", "LabelCanvas", "Role", "label", "role_of", "shares"]
+__all__ = ["FACE", "LABEL_SIZE", "LabelCanvas", "Role", "label", "role_of", "shares"]
 
 LABEL_SIZE = (160, 120)
 """Width and height of a map of labels, whatever the size of the picture: truth does not depend on it."""
@@ -37,6 +37,10 @@ class Role(IntEnum):
     SPILL = 8
     VESSEL = 9
     EYES = 10
+
+
+FACE = (Role.FACE, Role.EYES, Role.EYEWEAR)
+"""What a face is made of."""
 
 
 def label(role: Role, actor: int = 0) -> int:

@@ -17,7 +17,7 @@ from tml_ros.errors import ConfigError
 from tml_ros.sights.acts import Act, Sitter, Vessel
 from tml_ros.sights.camera import Lens
 from tml_ros.sights.canvas import Canvas, Point, bend
-from tml_ros.sights.labels import LABEL_SIZE, LabelCanvas, Role, label, role_of, shares
+from tml_ros.sights.labels import FACE, LABEL_SIZE, LabelCanvas, Role, label, role_of, shares
 from tml_ros.sights.places import texture
 from tml_ros.sights.stage import Stage
 from tml_ros.sights.truth import EVIDENCE, WHOLE, Box, Evidence, SightEvent, SightKind, find_events
@@ -30,10 +30,9 @@ DARK_LUMA = 24.0
 VESSEL_SHARE = 0.004
 EYES_SHARE = 0.125
 NEWCOMER, SLOUCHER = 1, 2
-_FACE = (Role.FACE, Role.EYES, Role.EYEWEAR)
 
 _BY_ROLE = {Role.FLAME: SightKind.FLAME, Role.SMOKE: SightKind.SMOKE, Role.SPILL: SightKind.SPILL}
-_PERSON = (Role.PERSON, Role.FEET, *_FACE)
+_PERSON = (Role.PERSON, Role.FEET, *FACE)
 
 
 class SightScene:
@@ -186,7 +185,7 @@ class SightScene:
             if role in _BY_ROLE:
                 values[_BY_ROLE[role], actor] = (share, _box(labels == number))
             if role is Role.EYES and self._stage.is_lab:
-                face = sum(found.get(label(part, actor), 0.0) for part in _FACE)
+                face = sum(found.get(label(part, actor), 0.0) for part in FACE)
                 bare = share >= EYES_SHARE * face
                 values[SightKind.GOGGLES_MISSING, actor] = (face if bare else 0.0, _box(labels == number))
         for act in self._stage.acts:

@@ -1,48 +1,60 @@
 """Train the sight network: python -m tml_ros.training.sight_net --pictures DIR --out DIR.
 
-Renders scenes where they are missing, learns, chooses from which odds each kind is told on scenes of another seed, says
-what came of those, and writes model.safetensors and report.txt. The same seed and number of threads give the same
-weights on the same machine. On several cores: the scenes first, without --out, then
+Renders scenes where they are missing, learns, and measures on scenes of another seed (``sight_report``). The same seed
+and number of threads give the same weights on the same machine. On several cores: the scenes first, without --out, then
 torchrun --nproc-per-node 2 -m tml_ros.training.sight_net with the same arguments.
 """
 
 import argparse
 import itertools
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
-from tml_ros.duplex.native.seeing import FINE, KINDS, MARKS, ROLES, Gathering, SightNet, coarse, planes
-from tml_ros.sights import STILL_S, WITHIN_S, SightKind
+from tml_ros.duplex.native.seeing import (
+    FINE,
+    KINDS,
+    MARKS,
+    ROLES,
+    WEIGHTS_FILE,
+    Looked,
+    SightNet,
+    nearer,
+    planes,
+)
+from tml_ros.errors import ModelError
+from tml_ros.sights.labels import FACE, Role
+from tml_ros.sights.scene import EYES_SHARE
 from tml_ros.training.overlap_net import follow
 from tml_ros.training.parallel import Place, joined
 from tml_ros.training.sight_pictures import ROLE_BITS, TURNS, UNASKED, Shown, load, render
+from tml_ros.training.sight_report import report, say
+from tml_ros.training.sight_views import another_view
+from tml_ros.training.sight_watching import watch
 
-__all__ = ["Settings", "Tally", "begins", "logits_of", "main", "tallies", "train"]
+__all__ = ["Settings", "begin_from", "begins", "main", "train"]
 
-_TURN_S = 0.2
 _FRESH = 3  # pictures from its first on in which a kind has to be told
 _STALE = 4  # pictures before that, in which it must not be told
 _FRESH_SHARE, _FRESH_WEIGHT = 0.5, 2.0
 _OTHER_BEFORE = 0.1
-_MAPS, _OTHERS = 0.5, 0.3
-_NOTHING = 0.3  # of a place with nothing of interest
+_MAPS, _OTHERS = 10.0, 6.0  # so much that what a place is learns from maps, and not from what kinds make of it
+_FACES = 1.0
+_ROLE_WEIGHTS = {Role.NONE: 0.3, Role.FEET: 3.0, Role.EYES: 3.0, Role.EYEWEAR: 3.0, Role.HAND: 2.0}  # else 1
+_LEAST_FACE = 0.1  # of what is looked at from nearer
 _MEMORY = 0.997  # of the averaged weights, for one step
-_FALSE_COSTS = 2.0  # told in time, that many make up for one that is false
 _ALONE = Place(0, 1, torch.device("cpu"))
-_LADDER = tuple(np.arange(-1.0, 5.51, 0.25).tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +97,14 @@ def train(scenes: Sequence[Shown], settings: Settings, net: SightNet | None = No
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.rate, total_steps=settings.steps + 1, pct_start=0.1
     )
+    is_half = torch.cpu._is_avx512_bf16_supported()  # without those instructions it is six times as slow
     began = time.monotonic()
     losses: list[tuple[float, float]] = []
     batches = itertools.islice(_batches(scenes, settings, place.rank), settings.steps)
     for step, batch in enumerate(_ahead(batches), start=1):
-        with torch.autocast("cpu", torch.bfloat16):
-            maps, kinds = look(batch.shown)
-        drawn, told = _losses(maps.float(), kinds.float(), batch)
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_half):
+            looked = look(batch.shown if is_half else batch.shown.float())
+        drawn, told = _losses(looked, batch)
         optimiser.zero_grad()
         (drawn + told).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
@@ -102,8 +115,26 @@ def train(scenes: Sequence[Shown], settings: Settings, net: SightNet | None = No
         if step % 100 == 0 and place.is_first:
             drawn_, told_ = np.mean(losses[-100:], axis=0)
             spent_s = time.monotonic() - began
-            _say(f"step {step} of {settings.steps}: maps {drawn_:.4f}, kinds {told_:.4f}, {spent_s:.0f} s")
+            say(f"step {step} of {settings.steps}: maps {drawn_:.4f}, kinds {told_:.4f}, {spent_s:.0f} s")
     return average.eval()
+
+
+def begin_from(folder: Path) -> SightNet:
+    """Return a network that begins with weights of this or an earlier shape: what has grown is new, or begins at 0.
+
+    Raises:
+        ModelError: there are none.
+    """
+    path, net = folder / WEIGHTS_FILE, SightNet()
+    if not path.is_file():
+        raise ModelError(f"no weights of a sight network at {path}; check --from")
+    began, state = load_file(path), net.state_dict()
+    for name in state.keys() & began.keys():
+        known, own = began[name], state[name]
+        if known.shape != own.shape:
+            own.zero_()
+        own[tuple(slice(0, size) for size in known.shape)] = known
+    return net
 
 
 class _Look(nn.Module):
@@ -113,14 +144,16 @@ class _Look(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, shown: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, shown: Tensor) -> Looked:
         return self.net.look(shown)
 
 
-def _losses(maps: Tensor, kinds: Tensor, batch: _Batch) -> tuple[Tensor, Tensor]:
-    """Return what is wrong with maps and with kinds."""
+def _losses(looked: Looked, batch: _Batch) -> tuple[Tensor, Tensor]:
+    """Return what is wrong with maps and faces, and with kinds."""
     weights = torch.ones(ROLES)
-    weights[0] = _NOTHING
+    for role, weight in _ROLE_WEIGHTS.items():
+        weights[role] = weight
+    maps, kinds = looked.maps.float(), looked.kinds.float()
     roles, others = torch.split(maps, [ROLES, 1 + MARKS], 1)
     each = functional.cross_entropy(roles, batch.roles, weights, reduction="none")
     others = functional.binary_cross_entropy_with_logits(others, batch.others, reduction="none").sum(1)
@@ -129,7 +162,18 @@ def _losses(maps: Tensor, kinds: Tensor, batch: _Batch) -> tuple[Tensor, Tensor]
     fresh = (batch.fresh > 0) & (batch.fresh <= _FRESH)
     counts = asked * torch.where(fresh, _FRESH_WEIGHT, 1.0)
     off = functional.binary_cross_entropy_with_logits(kinds, batch.kinds.clamp(max=1).float(), reduction="none")
-    return drawn.sum() / batch.mapped.sum().clamp_min(1.0), (off * counts).sum() / len(kinds)
+    told = (off * counts).sum() / len(kinds)
+    return drawn.sum() / batch.mapped.sum().clamp_min(1.0) + _FACES * _face_loss(looked, batch), told
+
+
+def _face_loss(looked: Looked, batch: _Batch) -> Tensor:
+    """Return what is wrong with what is said of bare eyes, where there is a face."""
+    parts = torch.stack([torch.isin(batch.roles, torch.tensor(FACE)), batch.roles == Role.EYES], 1).float()
+    face, eyes = nearer(parts, looked.box, "nearest").mean((2, 3)).unbind(1)
+    is_bare = (eyes >= EYES_SHARE * face).float()
+    counts = (face >= _LEAST_FACE).float() * batch.mapped
+    off = functional.binary_cross_entropy_with_logits(looked.face.float(), is_bare, reduction="none")
+    return (off * counts).sum() / len(off)
 
 
 # --------------------------------------------------------------------------------------------------------- batches
@@ -173,39 +217,11 @@ def _place(scenes: Sequence[Shown], fresh: list[list[tuple[int, int]]], rng: Gen
 
 def _example(scene: Shown, turn: int, rng: Generator) -> tuple[NDArray[np.generic], ...]:
     before = max(0, turn - (2 if rng.random() < _OTHER_BEFORE else 1))
-    move, (height, width) = _move(rng), FINE
-    gain, level = rng.uniform(0.8, 1.2) * rng.uniform(0.92, 1.08, 3), rng.uniform(-0.04, 0.04)
-    tones = np.clip(np.arange(256) / 255 * gain[:, None] + level, 0, 1).astype(np.float32)
-    sizes = ((width, height), (width // 2, height // 2), (width // 2, height // 2))
-    places = (turn, before, 0)
-    pictures = [_toned(_moved(scene.pictures[i], move, size), tones) for i, size in zip(places, sizes, strict=True)]
-    maps = [_moved(each, move, (each.shape[1], each.shape[0])) for each in (scene.roles[turn], scene.zone)]
+    view, half = another_view(rng), (FINE[1] // 2, FINE[0] // 2)
+    sizes = ((FINE[1], FINE[0]), half, half)
+    pictures = [view.picture(scene.pictures[i], size) for i, size in zip((turn, before, 0), sizes, strict=True)]
+    maps = view.map(scene.roles[turn]), view.map(scene.zone)
     return *pictures, *maps, scene.mapped[turn], scene.kinds[turn], scene.fresh[turn]
-
-
-def _move(rng: Generator) -> NDArray[np.float64]:
-    """Return what makes another view of a picture, as a map of shares of its width and height: [2, 3]."""
-    angle, size = rng.normal(0.0, 0.03), rng.uniform(0.95, 1.08)
-    turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * size
-    turned[0] *= 1 if rng.random() < 0.5 else -1
-    middle = np.full(2, 0.5)
-    return np.column_stack([turned, middle - turned @ middle + rng.uniform(-0.05, 0.05, 2)])
-
-
-def _moved(picture: NDArray[np.uint8], move: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return another view of a picture [H, W, 3] or a map [H, W], as large or half as large. size: width, height."""
-    into, out_of = np.array(size, np.float64), np.array(picture.shape[1::-1], np.float64)
-    turned = move[:, :2] * into[:, None] / out_of
-    pixels = np.column_stack([turned, turned @ np.full(2, 0.5) + move[:, 2] * into - 0.5])  # 0 is a pixel's middle
-    how = cv2.INTER_LINEAR if picture.ndim == 3 else cv2.INTER_NEAREST
-    made = cv2.warpAffine(np.asarray(picture), pixels, size, flags=how, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(made, np.uint8)
-
-
-def _toned(picture: NDArray[np.uint8], tones: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a picture [H, W, 3] as [3, H, W] in other colours. tones: [3, 256], what becomes of each value."""
-    made = [cv2.LUT(plane, tone) for plane, tone in zip(cv2.split(picture), tones, strict=True)]
-    return np.stack(made).astype(np.float32, copy=False)
 
 
 def _batch(examples: list[tuple[NDArray[np.generic], ...]]) -> _Batch:
@@ -226,74 +242,6 @@ def _batch(examples: list[tuple[NDArray[np.generic], ...]]) -> _Batch:
 
 def _planes(*pictures: NDArray[np.generic]) -> Tensor:
     return planes(*(torch.from_numpy(each)[None] for each in pictures)).bfloat16()
-
-
-# -------------------------------------------------------------------------------------------------------- measuring
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What came of a kind. told: in time, of so many; false: told of nothing."""
-
-    told: int
-    of: int
-    false: int
-
-
-@torch.inference_mode()
-def logits_of(net: SightNet, scene: Shown) -> NDArray[np.float32]:
-    """Return what the network says of every picture of a scene, [T, K]."""
-    fine = torch.tensor(np.asarray(scene.pictures)).permute(0, 3, 1, 2).float() / 255.0
-    now = coarse(fine)
-    before, still = torch.cat((now[:1], now[:-1])), now[:1].expand_as(now)
-    parts = [net(*(each[i : i + 20] for each in (fine, before, still)))[1] for i in range(0, len(fine), 20)]
-    return torch.cat(parts).numpy()
-
-
-def tallies(
-    scenes: Sequence[Shown], said: Sequence[NDArray[np.float32]], thresholds: dict[str, float]
-) -> dict[SightKind, Tally]:
-    """Return what comes of each kind at some thresholds."""
-    sums: dict[SightKind, list[int]] = {}
-    for scene, logits in zip(scenes, said, strict=True):
-        gathering = Gathering(thresholds)
-        begun = [(turn, kind) for turn, row in enumerate(logits.tolist()) for kind in gathering.look(row)]
-        for kind in KINDS:
-            own = [turn for turn, one in begun if one is kind]
-            found = sums.setdefault(kind, [0, 0, 0])
-            for index, count in enumerate(_counted(scene.told(kind), [(turn + 1) * _TURN_S for turn in own])):
-                found[index] += count
-    return {kind: Tally(*found) for kind, found in sums.items()}
-
-
-def _counted(events: list[tuple[float, float]], told_s: list[float]) -> tuple[int, int, int]:
-    in_time = sum(any(0.0 <= at_s - begin_s <= WITHIN_S + 1e-6 for at_s in told_s) for begin_s, _ in events)
-    false = sum(not any(begin <= at_s <= end + STILL_S for begin, end in events) for at_s in told_s)
-    return in_time, len(events), false
-
-
-def choose(scenes: Sequence[Shown], said: Sequence[NDArray[np.float32]]) -> dict[str, float]:
-    """Return from which odds each kind is told: where most are in time and few are false."""
-    found = dict[str, float]()
-    worth: dict[SightKind, dict[float, float]] = {kind: {} for kind in KINDS}
-    for least in _LADDER:
-        made = tallies(scenes, said, {str(kind): least for kind in KINDS})
-        for kind in KINDS:
-            tally = made[kind]
-            worth[kind][least] = tally.told - _FALSE_COSTS * tally.false
-    for kind in KINDS:
-        most = max(worth[kind].values())
-        best = [least for least in _LADDER if worth[kind][least] == most]
-        found[str(kind)] = best[len(best) // 2]
-    return found
-
-
-def lines(made: dict[SightKind, Tally], thresholds: dict[str, float], minutes: float) -> Iterator[str]:
-    """Yield a report."""
-    for kind, tally in made.items():
-        yield f"{kind:16} {tally.told:3} of {tally.of:3} in time, {tally.false:3} false, told from {thresholds[kind]:g}"
-    told, of, false = (sum(getattr(tally, name) for tally in made.values()) for name in ("told", "of", "false"))
-    yield f"{'all':16} {told:3} of {of:3} in time, {false:3} false in {minutes:.0f} minutes"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -317,21 +265,11 @@ def main(arguments: list[str] | None = None) -> None:
         return
     settings = Settings(options.steps, rate=options.rate, seed=options.seed)
     with joined("cpu") as place:
-        net = train(load(learnt), settings, SightNet.load(options.begin)[0] if options.begin else None, place)
-    if not place.is_first:
-        return
-    scenes = load(held)
-    said = [logits_of(net, scene) for scene in scenes]
-    thresholds = choose(scenes, said)
-    net.save(options.out, thresholds)
-    made = tallies(scenes, said, thresholds)
-    report = "\n".join(lines(made, thresholds, len(scenes) * TURNS * _TURN_S / 60))
-    (options.out / "report.txt").write_text(report + "\n", encoding="utf-8")
-    _say(report)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+        net = train(load(learnt), settings, begin_from(options.begin) if options.begin else None, place)
+    if place.is_first:
+        net.save(options.out, dict.fromkeys(KINDS, 0.0))
+        said = watch(options.out, held, place.world * options.threads)
+        report(net, load(held), said, options.out)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ UNASKED = 2
 _TURN_S = 0.2
 _MAP = (120, 160)
 _LARGE = ("pictures", "roles")
-_BEFORE_S, _AFTER_S, _FAULT_S = 0.3, 0.5, 1.2
+_BEFORE_S, _AFTER_S, _FAULT_S = 0.1, 0.5, 1.2  # what a picture longer before shows would be told before it begins
 _FAULTS = (SightKind.LENS_COVERED, SightKind.TOO_DARK)
 _NUMBERED = tuple(SightKind)
 
@@ -50,7 +50,7 @@ class Shown:
     def spans(self, kind: str) -> list[tuple[float, float]]:
         """Return begin and end of everything of a kind, in order."""
         own = self.events[self.events[:, 0] == _NUMBERED.index(SightKind(kind))]
-        return sorted((float(begin_s), float(end_s)) for _, begin_s, end_s in own)
+        return sorted((round(float(begin_s), 4), round(float(end_s), 4)) for _, begin_s, end_s in own)  # float32
 
     def told(self, kind: SightKind) -> list[tuple[float, float]]:
         """Return the same without what is part of something before: what is to be told."""

@@ -95,3 +95,11 @@ def test_what_waits_is_forgotten_when_something_else_is_to_be_said():
     assert answers.take(QUIET, is_playing=False) == QUIET
     ear.sentence = 1
     assert texts(answers.take(QUIET, is_playing=False)) == ["Going left."]
+
+
+def test_model_adds_nothing_when_the_session_answers_what_was_asked_of_its_clock():
+    answers = Answers(Ear(is_over=True, wanted=""))
+    said = Said(Floor.SPEAK, (SpeechText("Good.", last=False),), (TASK,))
+    assert answers.take(said, is_playing=False) == QUIET
+    assert answers.take(Said(Floor.SPEAK, (SpeechText("", last=True),)), is_playing=False) == QUIET
+    assert answers.counters["answers_left_to_the_clock"] == 1

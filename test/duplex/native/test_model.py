@@ -29,6 +29,8 @@ from tml_ros.records import (
     SpeechKind,
     TextInput,
     TextSource,
+    TimeAction,
+    TimeRequest,
     UserState,
 )
 from tml_ros.replay import ReplayOptions, load_scene, make_bag
@@ -190,6 +192,20 @@ def taken_in(stream, turn: MicroTurn) -> list[int]:
         ids += [token for token in row[0].tolist() if token >= 0]
         row = stream.inputs(replace(turn, texts=())).text
     return ids
+
+
+def test_typed_line_is_for_the_clock_when_it_asks_for_a_count_a_time_or_a_reminder(checkpoint):
+    stream = opened(checkpoint)
+    line = "remind me to stretch every four minutes"
+    counting, reminder = texts(("count my push ups", TextSource.USER)), texts((line, TextSource.USER))
+    assert taken_in(stream, counting) == taken_in(stream, reminder) == []
+    end_ns, asked = counting.end_ns, stream.step(counting).times + stream.step(reminder).times
+    assert asked == (
+        TimeRequest(TimeAction.COUNT, "push ups", end_ns, otherwise="count my push ups"),
+        TimeRequest(TimeAction.REMIND, "stretch", end_ns, 240.0, "Remember to stretch.", repeats=True, otherwise=line),
+    )
+    news = texts(("count my push ups", TextSource.BACKGROUND))
+    assert taken_in(stream, news) and stream.step(news).times == ()
 
 
 def test_long_text_waits_for_later_micro_turns_when_it_does_not_fit(checkpoint, tiny_shape, vocabulary):

@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pytest
 
+from tml_ros.duplex.native.answering import Answers, Said
 from tml_ros.duplex.native.listening import Listener, Witness, weighed
 from tml_ros.duplex.native.reading import LetterGraph, Reader
 from tml_ros.duplex.native.vocabulary import LETTERS
@@ -14,7 +15,7 @@ from tml_ros.intents.file import load_intents
 from tml_ros.intents.grammar import Grammar
 from tml_ros.intents.graph import word_graph
 from tml_ros.intents.phrases import parse_phrase
-from tml_ros.records import IntentDraft, TimerDraft
+from tml_ros.records import Floor, IntentDraft, SpeechText, TimeAction, TimerDraft, TimeRequest
 
 FILE = load_intents()
 GRAMMAR = Grammar(FILE)
@@ -206,6 +207,36 @@ def test_a_timer_is_read_when_it_is_spelled():
     assert isinstance(found, TimerDraft) and found.after_s == 600
 
 
+@pytest.mark.parametrize(
+    ("said", "action"),
+    [
+        ("count my push ups", TimeAction.COUNT),
+        ("stop counting", TimeAction.STOP_COUNTING),
+        ("how much time is left", TimeAction.LEFT),
+    ],
+)
+def test_what_is_asked_of_the_clock_is_read_and_left_to_it(said, action):
+    one = listener()
+    answered = Said(Floor.SPEAK, (SpeechText("Good."),))
+    one.hear(spelled(said, quiet=15))
+    assert one.reply(is_wanted=True) == ""
+    assert Answers(one).take(answered, is_playing=False).speech == ()
+    (found,) = hear(listener(), spelled(said, quiet=40))
+    assert isinstance(found, TimeRequest) and found.action is action
+    stop = GRAMMAR.parse("stop")
+    unsure = IntentDraft(stop.intent, stop.data, 0.4)
+    (found,) = hear(listener(), spelled(said, quiet=15), [unsure])  # what the model makes of it is less likely
+    assert isinstance(found, TimeRequest)
+
+
+def test_reminders_are_hushed_by_stop_when_it_is_sure():
+    stop = GRAMMAR.parse("stop")
+    for confidence, wanted in ((0.9, [TimeAction.HUSH]), (0.001, [])):
+        draft, *beside = hear(listener(), spelled("stop", quiet=10), [IntentDraft(stop.intent, stop.data, confidence)])
+        assert draft.intent == stop.intent
+        assert [one.action for one in beside] == wanted
+
+
 def test_the_model_is_believed_when_what_is_spelled_is_far_off():
     reading = read(GRAPH, spelled("xqz"))
     assert weighed(Witness(reading, GRAMMAR.parse("go"), MOVE)).data == MOVE.data
@@ -218,7 +249,7 @@ def test_what_was_taught_is_believed_without_the_model():
     assert weighed(unsaid) is None  # two letters are little
     plain, taught = listener(), Listener(GRAMMAR, GRAPH, FILE.intents, taught=["stop"])
     chances = spelled("stop", quiet=40)
-    (one,), (other,) = hear(plain, chances), hear(taught, chances)
+    one, other = hear(plain, chances)[0], hear(taught, chances)[0]
     assert one.intent == other.intent and other.confidence > one.confidence + 0.2
 
 
@@ -239,7 +270,8 @@ def test_only_what_was_taught_is_asked_of_what_was_taught_to_hear(known, taught,
     for begin in range(0, 70, 5):
         one.hear(*(chances[begin : begin + 5] for chances in pair))
         found += one.decide(())
-    assert [draft.intent for draft in found] == [GRAMMAR.parse(wanted).intent]
+    intents = [draft.intent for draft in found if isinstance(draft, IntentDraft)]
+    assert intents == [GRAMMAR.parse(wanted).intent]
 
 
 def test_name_of_an_intent_that_is_none_says_only_that_the_model_wanted_one():

@@ -3,7 +3,8 @@
 The model wants to answer soon, and in the pauses of a sentence as well; the letters tell whether the sentence is over
 (``listening``). An answer to one that may go on waits, and is dropped when it goes on. What was spelled well and is
 over is answered at once, with the words of the intents file, whether the model wants to or not. The transformer is told
-nothing of all this: to it, it is as if nobody had played back what it said. It knows no tensors.
+nothing of all this: to it, it is as if nobody had played back what it said. What the session's clock answers is not
+answered here. It knows no tensors.
 """
 
 from collections import Counter
@@ -93,6 +94,9 @@ class Answers:
         if words is None and wish is None:
             return None
         self._is_answered, self._wish = True, None
+        if words == "":
+            self.counters["answers_left_to_the_clock"] += 1
+            return None
         if words is None:
             self._is_said = self._is_open  # the rest of it follows
             return wish

@@ -19,11 +19,11 @@ from tml_ros.duplex.native.markup import as_timer
 from tml_ros.duplex.native.reading import LetterGraph, Reader, Reading
 from tml_ros.intents.file import IntentSpec
 from tml_ros.intents.grammar import Grammar, Meaning
-from tml_ros.records import IntentDraft, TimerDraft
+from tml_ros.records import IntentDraft, TimerDraft, TimeRequest
 
 __all__ = ["Draft", "Listener", "Witness", "weighed"]
 
-Draft = IntentDraft | TimerDraft
+Draft = IntentDraft | TimerDraft | TimeRequest
 
 _SETTLED = 6
 """So many tokens of 40 ms without a letter, and what the model put out is looked at: before, a sentence may go on."""
@@ -47,7 +47,7 @@ _UNSPELLED = -1.0
 _LEAST = 0.05
 """What is less sure is not worth telling."""
 _TIMER_FROM = 0.5
-"""So sure a timer must be that is only spelled: nobody asks later how sure it was."""
+"""So sure must be what the clock is asked, a timer that is only spelled, too: nobody asks later how sure it was."""
 _A_TIMER = 0.7
 """How sure the model is taken to be of a timer: it does not say."""
 _OPEN, _BROKEN_OFF = 10, 40
@@ -136,7 +136,8 @@ class Listener:
         return self._quiet >= max(_LEAST_SILENCE, self._needed())
 
     def reply(self, *, is_wanted: bool) -> str | None:
-        """Return what is to be said to the sentence that was just spelled; None where that is the model's to know.
+        """Return what is to be said to the sentence that was just spelled; None where that is the model's to know, and
+        nothing, but not by the model, where the session's clock answers it.
 
         is_wanted: the model wants to answer.
         """
@@ -145,6 +146,8 @@ class Listener:
         _, reading = self._read()
         least = _HINTED if is_wanted else _TRUSTED
         meaning = self._means(reading.text) if reading and _spelled(reading) >= least else None
+        if meaning is not None and isinstance(_draft(meaning), TimeRequest):
+            return ""
         return (meaning.reply or None) if meaning else None
 
     def _read(self) -> tuple[Reader, Reading | None]:
@@ -181,7 +184,7 @@ class Listener:
                 continue
             self.counters["read_otherwise"] += witness.said is not None and _content(one) != _content(witness.said)
             self._answered = 0
-            found.append(self._ranked(one))
+            found += [self._ranked(one), *_beside(one, witness.meaning)]
         return found
 
     def witnesses(self, said: Sequence[Draft]) -> list[Witness]:
@@ -231,6 +234,13 @@ def weighed(witness: Witness) -> Draft | None:
     return _sure(read, spelled + witness.unsaid)
 
 
+def _beside(draft: Draft, meaning: Meaning | None) -> list[TimeRequest]:
+    """Return what is asked of the clock beside an intent that is sure enough: "stop" ends a reminder, too."""
+    if meaning is None or meaning.time is None or not isinstance(draft, IntentDraft):
+        return []
+    return [meaning.time] if draft.intent == meaning.intent and draft.confidence >= _TIMER_FROM else []
+
+
 def _spelled(reading: Reading) -> float:
     """Return what speaks for a reading by itself, the logarithm of its odds."""
     return _A_SENTENCE + _A_LETTER * reading.letters - _A_COST * reading.cost
@@ -240,10 +250,12 @@ def _draft(meaning: Meaning) -> Draft | None:
     """Return what a meaning asks for, None of one that asks for something else."""
     if meaning.intent:
         return IntentDraft(meaning.intent, meaning.data)
-    return meaning.timer if meaning.time is None else as_timer(meaning.time)
+    return meaning.timer if meaning.time is None else as_timer(meaning.time) or meaning.time
 
 
 def _content(draft: Draft) -> tuple[object, ...]:
+    if isinstance(draft, TimeRequest):
+        return draft.action, draft.name
     if isinstance(draft, TimerDraft):
         return draft.after_s, draft.repeat_s
     return draft.intent, dict(draft.data)

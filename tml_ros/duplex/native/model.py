@@ -7,6 +7,7 @@ is dropped and counted, and what may be done with the rest, the session decides.
 import logging
 import math
 from collections import Counter
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -21,11 +22,11 @@ from tml_ros.duplex.native.config import NativeConfig
 from tml_ros.duplex.native.inputs import ABSENT, StreamInputs
 from tml_ros.duplex.native.listening import Listener
 from tml_ros.duplex.native.markup import MarkupParser, Parsed
+from tml_ros.duplex.native.noticing import Sights, SightStream
 from tml_ros.duplex.native.overlapping import Overlap, OverlapStream
 from tml_ros.duplex.native.patches import fit
 from tml_ros.duplex.native.precision import Precision, prepare
 from tml_ros.duplex.native.reading import LetterGraph
-from tml_ros.duplex.native.seeing import Sights, SightStream
 from tml_ros.duplex.native.stepping import StepOptions, Stepper, StepResult
 from tml_ros.duplex.native.texts import TextQueue
 from tml_ros.duplex.native.tokens import FLOOR_MARKERS, SOURCE_MARKERS, Marker
@@ -45,8 +46,10 @@ from tml_ros.records import (
     MicroTurnOutput,
     SpeechKind,
     SpeechText,
+    TextInput,
     TextSource,
     TimerDraft,
+    TimeRequest,
     UserState,
 )
 from tml_ros.resources import locate
@@ -81,10 +84,10 @@ class NativeModel:
         self._vocabulary = Vocabulary.load(folder / TOKENIZER)
         intents = load_intents(locate(config.intents_file or "config/intents.yaml"))
         self._specs = intents.intents
-        self._grammar: Grammar | None = None
+        self._grammar = Grammar(intents)
         self._taught = [text for adapter in adapters for text in adapter.teaches]
+        self._letters: LetterGraph | None = None
         if config.spelling and manifest.trained and manifest.shape.sound_layers:
-            self._grammar = Grammar(intents)
             self._letters = LetterGraph(self._grammar.graph(), LETTERS)
         self._overlap = Overlap() if config.overlap and manifest.trained else None
         self._sights = Sights(locate(config.sights)) if config.sights else None
@@ -105,11 +108,13 @@ class NativeModel:
             stepper = Stepper(stepper.model, stepper.options)
         parser = MarkupParser(self._vocabulary, self._specs)
         listener = None
-        if self._grammar is not None:
+        if self._letters is not None:
             listener = Listener(self._grammar, self._letters, self._specs, self._taught)
         overlap = None if self._overlap is None else self._overlap.open()
         sights = None if self._sights is None else self._sights.open()
-        return NativeStream(self._config, stepper, self._vocabulary, parser, info, listener, overlap, sights)
+        return NativeStream(
+            self._config, stepper, self._vocabulary, parser, info, self._grammar, listener, overlap, sights
+        )
 
     def close(self) -> None:
         """Do nothing: memory is freed with the object."""
@@ -125,6 +130,7 @@ class NativeStream:
         vocabulary: Vocabulary,
         parser: MarkupParser,
         info: SessionInfo,
+        grammar: Grammar,
         listener: Listener | None = None,
         overlap: OverlapStream | None = None,
         sights: SightStream | None = None,
@@ -132,6 +138,7 @@ class NativeStream:
         """Begin.
 
         Args:
+            grammar: knows which typed lines are for the session's clock.
             listener: weighs what the model puts out against what it spells; without one all of it is taken.
             overlap: has a say in whether a sound over the robot's voice takes the floor.
             sights: looks at the pictures in place of the transformer, which gets none then.
@@ -143,7 +150,7 @@ class NativeStream:
         self._parser = parser
         self._device = stepper.model.embedding.weight.device
         self.state = stepper.model.new_state([info.seed])
-        self._listener, self._overlap, self._sights = listener, overlap, sights
+        self._grammar, self._listener, self._overlap, self._sights = grammar, listener, overlap, sights
         self._spelled_with = stepper.model.embedding.weight[list(vocabulary.letters)] if listener else None
         self._texts = TextQueue()
         self._counters: Counter[str] = Counter()
@@ -165,7 +172,8 @@ class NativeStream:
         self._counters["text_tokens"] += len(ids)
         said = self._answered(Said(floor, parsed.speech, parsed.delegations), turn)
         speech, audio = self._speak(said.speech, result, floor)
-        intents, timers = self._believed(parsed)
+        intents, timers, times = self._believed(parsed)
+        typed = [replace(one, otherwise=text.text) for text in turn.texts for one in self._for_clock(text)[0]]
         alerts = self._look(turn)
         is_free = not self._is_open and audio is None
         warnings = self._due_warnings(turn.end_ns) if is_free else ()
@@ -180,6 +188,7 @@ class NativeStream:
             intents=self._sure(intents),
             delegations=said.tasks,
             timers=timers,
+            times=tuple(replace(one, at_ns=turn.end_ns) for one in (*times, *typed)),
             alerts=alerts,
             counts=parsed.counts,
             transcripts=parsed.transcripts,
@@ -199,6 +208,8 @@ class NativeStream:
     def inputs(self, turn: MicroTurn) -> StreamInputs:
         """Return one micro-turn as tensors with one row."""
         for text in turn.texts:
+            if self._for_clock(text)[1]:
+                continue  # what is answered is told as news in the next micro-turn
             ids = [int(SOURCE_MARKERS[text.source]), *self._vocabulary.encode(text.text), int(Marker.DONE)]
             self._texts.add(ids, is_urgent=text.source is TextSource.USER)
         there, reference, frames = torch.tensor([True]), turn.reference, self._picture(turn)
@@ -287,15 +298,26 @@ class NativeStream:
             return said
         return self._answers.take(said, is_playing=turn.is_playing)
 
-    def _believed(self, parsed: Parsed) -> tuple[tuple[IntentDraft, ...], tuple[TimerDraft, ...]]:
+    def _believed(
+        self, parsed: Parsed
+    ) -> tuple[tuple[IntentDraft, ...], tuple[TimerDraft, ...], tuple[TimeRequest, ...]]:
         """Return what the model puts out, weighed against what it spells of what was said."""
         if self._listener is None or self._parser.is_typed:
-            return parsed.intents, parsed.timers
+            return parsed.intents, parsed.timers, ()
         found = self._listener.decide([*parsed.intents, *parsed.timers])
         return (
             tuple(one for one in found if isinstance(one, IntentDraft)),
             tuple(one for one in found if isinstance(one, TimerDraft)),
+            tuple(one for one in found if isinstance(one, TimeRequest)),
         )
+
+    def _for_clock(self, text: TextInput) -> tuple[tuple[TimeRequest, ...], bool]:
+        """Return what a typed line asks of the session's clock, such as a reminder or a count, and whether that is all:
+        then the clock answers it."""
+        meaning = self._grammar.parse(text.text) if text.source is TextSource.USER else None
+        if meaning is None or meaning.time is None:
+            return (), False
+        return (meaning.time,), not meaning.intent
 
     def _spelled(self, tail: Tensor) -> NDArray[np.float32]:
         """Return how likely each letter is in each token of the micro-turn's sound, logarithms [n, letters]."""

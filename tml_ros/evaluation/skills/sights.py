@@ -142,7 +142,7 @@ def _watch(subject: Subject, shown: SightScene | Film, source: str) -> Seen:
     texts = {_ASKED_TURN: [TextInput(0, COUNT_REQUESTS[0].format(reps[0].what))]} if reps else {}
     suggested = subject.play(Stream(noise), _images(shown), texts)
     told, false = judged(truth, suggested, answered_s=_ASKED_TURN * _TURN_S + _ANSWER_S if reps else 0.0)
-    last = [draft.count for draft in suggested.counts]
+    last = suggested.counts
     is_film = isinstance(shown, Film)
     return Seen(
         shown.theme if is_film else source,

@@ -4,7 +4,7 @@ The room gives back what the loudspeaker does, but no echo of it. What a model s
 the model, so that a threshold can be looked at afterwards; whether it may be proposed at all, the allow-list says.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tml_ros.clock import BagClock
@@ -15,10 +15,10 @@ from tml_ros.evaluation.room import ClosedRoom, RoomConfig
 from tml_ros.evaluation.runner import ModelSpec
 from tml_ros.evaluation.skills.streams import Stream
 from tml_ros.intents import AllowList
+from tml_ros.intents.numbers import words_to_number
 from tml_ros.records import (
     MICRO_TURN_SAMPLES,
     AlertDraft,
-    CountDraft,
     IntentDraft,
     MicroTurn,
     MicroTurnOutput,
@@ -26,11 +26,13 @@ from tml_ros.records import (
     StampedImage,
     TextInput,
     TimerDraft,
+    TranscriptEvent,
 )
 from tml_ros.resources import locate
 from tml_ros.session.build import Assembly, build
 from tml_ros.session.engine import InferenceEngine
 from tml_ros.speech.synthesis import CachedSynthesiser, create_synthesiser
+from tml_ros.wire import Published
 
 __all__ = ["Draft", "Subject", "Suggested"]
 
@@ -53,12 +55,14 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Suggested:
-    """What came of a stream. speech: time and words, as they came. counts: in order. seconds: how long it was."""
+    """What came of a stream. speech: time and words of the model's, as they came. counts: what was counted, put out by
+    the model or said by the robot, in order. seconds: how long it was.
+    """
 
     drafts: tuple[Draft, ...]
     seconds: float
     speech: tuple[tuple[float, SpeechText], ...] = ()
-    counts: tuple[CountDraft, ...] = ()
+    counts: tuple[int, ...] = ()
 
     def actions(self) -> list[Draft]:
         """Return the intents that may be proposed, and the timers."""
@@ -115,7 +119,8 @@ class Subject:
                 first = turn * MICRO_TURN_SAMPLES
                 seen = [replace(one, stamp_ns=one.stamp_ns + begin_ns) for one in (images or {}).get(turn, ())]
                 typed = [replace(one, stamp_ns=room.now_ns) for one in (texts or {}).get(turn, ())]
-                room.step(stream.audio[first : first + MICRO_TURN_SAMPLES], seen, typed)
+                happened = room.step(stream.audio[first : first + MICRO_TURN_SAMPLES], seen, typed)
+                tapped.counts += _numbers(happened.records)
         finally:
             engine.close()
         drafts = [self._draft((at_ns - begin_ns) / 1e9, one) for at_ns, one in tapped.found]
@@ -131,6 +136,13 @@ class Subject:
         return Draft(at_s, one, is_allowed)
 
 
+def _numbers(records: Sequence[Published]) -> list[int]:
+    """Return the numbers that the robot has said alone, as it does when it counts."""
+    said = [one.text for one in records if isinstance(one, TranscriptEvent) and one.speaker == "robot" and one.final]
+    numbers = [words_to_number(text.lower().rstrip(".")) for text in said]
+    return [number for number in numbers if number is not None]
+
+
 class _Tapped:
     """A model whose suggestions are written down. found: end of the micro-turn and what was suggested."""
 
@@ -138,7 +150,7 @@ class _Tapped:
         self.name = model.name
         self.found: list[tuple[int, IntentDraft | TimerDraft | AlertDraft]] = []
         self.speech: list[tuple[int, SpeechText]] = []
-        self.counts: list[CountDraft] = []
+        self.counts: list[int] = []
         self._model = model
 
     def open(self, info: SessionInfo) -> DuplexStream:
@@ -158,7 +170,7 @@ class _TappedStream:
         found += [timer for timer in map(as_timer, output.times) if timer is not None]
         self._tapped.found += [(turn.end_ns, one) for one in found]
         self._tapped.speech += [(turn.end_ns, one) for one in output.speech]
-        self._tapped.counts += output.counts
+        self._tapped.counts += [draft.count for draft in output.counts]
         return output
 
     def counters(self) -> dict[str, int]:
