@@ -110,6 +110,7 @@ def _as_dict(manifest: "CheckpointManifest") -> dict[str, Any]:
         "checkpoint": str(manifest.folder),
         "name": manifest.name,
         "trained": manifest.trained,
+        "sees": manifest.sees,
         "has_weights": manifest.has_weights,
         "licence": manifest.licence,
         "files": {name: {"sha256": file.sha256, "bytes": file.bytes} for name, file in manifest.files.items()},

@@ -212,6 +212,7 @@ class Trainer:
             licence=self._settings.licence,
             dtype=dtype,
             replace=True,
+            sees=False,  # no source shows pictures yet
         )
 
 

@@ -82,6 +82,7 @@ def test_weights_come_back_bit_for_bit_when_they_are_saved(save, tmp_path):
     assert (manifest.name, manifest.shape, manifest.trained, manifest.licence) == ("small", SHAPE, True, "MIT")
     assert state.keys() == module.state_dict().keys()
     assert all(torch.equal(state[name], value) for name, value in module.state_dict().items())
+    assert manifest.sees
     assert {path.name for path in (tmp_path / "small").iterdir()} == {
         "README.md",
         "config.yaml",

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -244,6 +245,16 @@ def test_newest_picture_is_seen_and_the_others_counted_when_several_come(checkpo
     inputs = stream.inputs(turn)
     assert inputs.frames.shape == (1, 120, 160, 3) and (inputs.frames == 100).all()
     assert stream.counters()["skipped_frames"] == 2
+
+
+def test_weights_that_were_learned_without_pictures_are_shown_none(checkpoint, tmp_path):
+    folder = shutil.copytree(checkpoint, tmp_path / "blind")
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("sees: true", "sees: false"))
+    turn = MicroTurn(
+        0, T0, T0 + MICRO_TURN_NS, np.zeros(3200, np.float32), 1.0, frames=(Frame(T0, np.zeros((48, 64, 3), np.uint8)),)
+    )
+    assert [opened(one).inputs(turn).frames is None for one in (checkpoint, folder)] == [False, True]
 
 
 def test_silence_and_playback_are_known_when_sound_is_missing(checkpoint):

@@ -1,6 +1,7 @@
 """What pictures show is told once while it goes on, in time and by name."""
 
 import copy
+import shutil
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def test_picture_that_is_shown_again_and_again_is_told_once(net):
 
 @pytest.fixture
 def stream(net, repository, tmp_path):
-    """A session of a model whose network is sure of a flame."""
+    """A session of a model that learned without pictures, whose network is sure of a flame."""
     sure = copy.deepcopy(net)
     with torch.no_grad():
         sure.last.weight.zero_()
@@ -70,7 +71,10 @@ def stream(net, repository, tmp_path):
         sure.last.bias.fill_(-6.0)
         sure.last.bias[FLAME] = 6.0
     sure.save(tmp_path, AT_ONE)
-    config = NativeConfig(checkpoint=str(repository / "models" / "tiny"), sights=str(tmp_path))
+    blind = shutil.copytree(repository / "models" / "tiny", tmp_path / "blind")
+    manifest = blind / "config.yaml"
+    manifest.write_text(manifest.read_text().replace("trained: false", "trained: false\nsees: false"))
+    config = NativeConfig(checkpoint=str(blind), sights=str(tmp_path))
     return NativeModel(config).open(SessionInfo("a", 0))
 
 

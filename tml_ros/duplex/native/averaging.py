@@ -54,4 +54,5 @@ def average(checkpoints: Sequence[str | Path], out: Path, *, replace: bool = Fal
         trained=all(manifest.trained for manifest, _ in read),
         licence=first.licence,
         replace=replace,
+        sees=all(manifest.sees for manifest, _ in read),
     )

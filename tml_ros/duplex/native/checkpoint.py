@@ -68,7 +68,7 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointManifest:
-    """What config.yaml says of a checkpoint."""
+    """What config.yaml says of a checkpoint. sees: it learned with pictures."""
 
     folder: Path
     name: str
@@ -76,6 +76,7 @@ class CheckpointManifest:
     trained: bool
     licence: str
     files: Mapping[str, StoredFile] = field(default_factory=dict)
+    sees: bool = True
 
     @property
     def has_weights(self) -> bool:
@@ -123,7 +124,13 @@ def read_manifest(folder: Path) -> CheckpointManifest:
         raise ConfigError(f"{path}: {err}") from err
     files = {name: StoredFile(**entry) for name, entry in content["files"].items()}
     return CheckpointManifest(
-        folder, content["name"], shape, content["trained"], content["licence"], MappingProxyType(files)
+        folder,
+        content["name"],
+        shape,
+        content["trained"],
+        content["licence"],
+        MappingProxyType(files),
+        content.get("sees", True),
     )
 
 
@@ -216,6 +223,7 @@ def save_checkpoint(
     licence: str = "Apache-2.0",
     dtype: torch.dtype = torch.float32,
     replace: bool = False,
+    sees: bool = True,
 ) -> CheckpointManifest:
     """Write a checkpoint whole or not at all: into a folder beside it, which is read back and then renamed.
 
@@ -225,6 +233,7 @@ def save_checkpoint(
         card: text of the model card.
         dtype: that the weights are stored in, one of ``DTYPES``.
         replace: put it in the place of an older checkpoint; a folder that holds anything else is never removed.
+        sees: it learned with pictures; without them it is given none.
 
     Raises:
         ModelError: the folder is in the way, tensors cannot be stored, or the tokenizer does not fit.
@@ -241,10 +250,9 @@ def save_checkpoint(
         shutil.copymode(draft / TOKENIZER, draft / WEIGHTS)  # the library lets its owner alone read it
         (draft / CARD).write_text(card, encoding="utf-8")
         files = {one: _describe(draft / one) for one in (WEIGHTS, TOKENIZER)}
-        content = {"format": FORMAT, "name": name, "licence": licence, "trained": trained, "files": files}
-        text = yaml.safe_dump(
-            content | {"shape": shape.as_mapping()}, sort_keys=False, default_flow_style=None, width=200
-        )
+        content = {"format": FORMAT, "name": name, "licence": licence, "trained": trained, "sees": sees}
+        content |= {"files": files, "shape": shape.as_mapping()}
+        text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=200)
         (draft / CONFIG).write_text(text, encoding="utf-8")
         load_checkpoint(draft)
         _move_into_place(draft, folder)

@@ -44,9 +44,9 @@ class NativeConfig:
         "where the checkpoint is trained",
     )
     sights: str = param(
-        "",
-        "Folder of a network that looks at the pictures in place of the transformer and warns of what it sees; made by "
-        "tml_ros.training.sight_net; models/sights is one, which misses a quarter; empty: none",
+        "models/sights",
+        "Folder of a network that looks at the pictures and warns of what it sees, where the checkpoint was trained "
+        "without pictures; tml_ros.training.sight_net makes one; empty: none",
     )
     speaking_threshold: float = param(
         0.5, "Probability from which the person is taken to speak", minimum=0.05, maximum=0.95

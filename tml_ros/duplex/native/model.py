@@ -90,7 +90,8 @@ class NativeModel:
         if config.spelling and manifest.trained and manifest.shape.sound_layers:
             self._letters = LetterGraph(self._grammar.graph(), LETTERS)
         self._overlap = Overlap() if config.overlap and manifest.trained else None
-        self._sights = Sights(locate(config.sights)) if config.sights else None
+        self._sees = manifest.sees
+        self._sights = Sights(locate(config.sights)) if config.sights and not manifest.sees else None
         options = StepOptions(
             temperature=config.temperature,
             voice=config.voice,
@@ -113,7 +114,7 @@ class NativeModel:
         overlap = None if self._overlap is None else self._overlap.open()
         sights = None if self._sights is None else self._sights.open()
         return NativeStream(
-            self._config, stepper, self._vocabulary, parser, info, self._grammar, listener, overlap, sights
+            self._config, stepper, self._vocabulary, parser, info, self._grammar, listener, overlap, sights, self._sees
         )
 
     def close(self) -> None:
@@ -134,6 +135,7 @@ class NativeStream:
         listener: Listener | None = None,
         overlap: OverlapStream | None = None,
         sights: SightStream | None = None,
+        sees: bool = True,
     ) -> None:
         """Begin.
 
@@ -141,7 +143,8 @@ class NativeStream:
             grammar: knows which typed lines are for the session's clock.
             listener: weighs what the model puts out against what it spells; without one all of it is taken.
             overlap: has a say in whether a sound over the robot's voice takes the floor.
-            sights: looks at the pictures in place of the transformer, which gets none then.
+            sights: looks at the pictures and warns of what it sees.
+            sees: the transformer gets the pictures.
         """
         self._config = config
         self._stepper = stepper
@@ -151,6 +154,7 @@ class NativeStream:
         self._device = stepper.model.embedding.weight.device
         self.state = stepper.model.new_state([info.seed])
         self._grammar, self._listener, self._overlap, self._sights = grammar, listener, overlap, sights
+        self._sees = sees
         self._spelled_with = stepper.model.embedding.weight[list(vocabulary.letters)] if listener else None
         self._texts = TextQueue()
         self._counters: Counter[str] = Counter()
@@ -238,7 +242,7 @@ class NativeStream:
     def _picture(self, turn: MicroTurn) -> Tensor | None:
         """Return the newest picture, [1, H, W, 3] uint8, where the transformer is to see it."""
         self._counters["skipped_frames"] += max(0, len(turn.frames) - 1)
-        if not turn.frames or self._sights is not None:
+        if not turn.frames or not self._sees:
             return None
         return torch.tensor(fit(turn.frames[-1].rgb, self._shape.patch_rows, self._shape.patch_columns))[None]
 
