@@ -38,9 +38,15 @@ def net() -> SightNet:
 def test_what_begins_is_told_once_and_again_after_it_was_gone_for_eight_pictures():
     seen, nothing = logits(flame=6.0), logits()
     gathering = Gathering(AT_ONE)
-    assert told(gathering, [nothing, seen, seen, seen]) == [[], ["flame"], [], []]
+    assert told(gathering, [nothing, seen, seen, seen]) == [[], [], ["flame"], []]
     assert told(gathering, [nothing] * 7 + [seen] * 2) == [[]] * 9
-    assert told(gathering, [nothing] * 8 + [seen] * 2) == [[]] * 8 + [["flame"], []]
+    assert told(gathering, [nothing] * 8 + [seen] * 2) == [[]] * 9 + [["flame"]]
+
+
+def test_one_picture_alone_is_doubted_unless_the_one_before_left_it_open():
+    gathering = Gathering(AT_ONE)
+    assert told(gathering, [logits(), logits(flame=6.0), logits(), logits()]) == [[]] * 4
+    assert told(gathering, [logits(flame=-2.9), logits(flame=6.0)]) == [[], ["flame"]]
 
 
 def test_what_is_doubtful_is_neither_told_nor_gone():
@@ -88,7 +94,7 @@ def seen(number: int) -> MicroTurn:
 def test_warning_is_published_at_once_and_said_when_the_robot_is_free_unless_it_is_old_by_then(stream, turns, words):
     stream._is_open = True  # an utterance of its own goes on
     outs = [stream.step(seen(number)) for number in range(turns)]
-    assert [len(out.alerts) for out in outs][:3] == [1, 0, 0] and not any(out.speech for out in outs)
+    assert [len(out.alerts) for out in outs][:3] == [0, 1, 0] and not any(out.speech for out in outs)
     stream._is_open = False
     assert [one.text for one in stream.step(seen(turns)).speech] == words
 
@@ -100,7 +106,7 @@ def test_model_warns_once_of_what_its_network_sees_and_gives_the_transformer_no_
         out = stream.step(seen(number))
         told += [(number, out.floor) for one in out.speech if one.text == PHRASES[SightKind.FLAME]]
         alerts += out.alerts
-    assert told == [(0, Floor.SPEAK)]
+    assert told == [(1, Floor.SPEAK)]
     assert [(alert.rule, alert.category, alert.state) for alert in alerts] == [
         ("seen_flame", "flame", AlertState.RAISED)
     ]

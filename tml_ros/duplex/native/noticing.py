@@ -24,6 +24,8 @@ _FOLLOWS = 1 / 1500
 _GONE_LOOKS = 8
 """So many pictures without it, and it may be told anew."""
 _GONE = -1.0
+_ALONE = 4.0
+"""So much less likely it may have been in the picture before: one picture alone is doubted."""
 
 
 @dataclass(slots=True)
@@ -57,13 +59,13 @@ class Gathering:
 
     def _begins(self, kind: SightKind, logit: float) -> bool:
         told = self._told[kind]
-        told.odds = logit
+        before, told.odds = told.odds, logit
         if logit <= _GONE:
             told.gone += 1
             told.is_told = told.is_told and told.gone < _GONE_LOOKS
         else:
             told.gone = 0
-        if told.is_told or logit < self._thresholds[kind]:
+        if told.is_told or min(logit, before + _ALONE) < self._thresholds[kind]:
             return False
         told.is_told = True
         return True
