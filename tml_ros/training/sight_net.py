@@ -50,7 +50,6 @@ _STALE = 4  # pictures before that, in which it must not be told
 _FRESH_SHARE, _FRESH_WEIGHT = 0.5, 2.0
 _OTHER_BEFORE = 0.1
 _MAPS, _OTHERS = 10.0, 6.0  # so much that what a place is learns from maps, and not from what kinds make of it
-_FACES = 1.0
 _ROLE_WEIGHTS = {Role.NONE: 0.3, Role.FEET: 3.0, Role.EYES: 3.0, Role.EYEWEAR: 3.0, Role.HAND: 2.0}  # else 1
 _LEAST_FACE = 0.1  # of what is looked at from nearer
 _MEMORY = 0.997  # of the averaged weights, for one step
@@ -163,7 +162,7 @@ def _losses(looked: Looked, batch: _Batch) -> tuple[Tensor, Tensor]:
     counts = asked * torch.where(fresh, _FRESH_WEIGHT, 1.0)
     off = functional.binary_cross_entropy_with_logits(kinds, batch.kinds.clamp(max=1).float(), reduction="none")
     told = (off * counts).sum() / len(kinds)
-    return drawn.sum() / batch.mapped.sum().clamp_min(1.0) + _FACES * _face_loss(looked, batch), told
+    return drawn.sum() / batch.mapped.sum().clamp_min(1.0) + _face_loss(looked, batch), told
 
 
 def _face_loss(looked: Looked, batch: _Batch) -> Tensor:

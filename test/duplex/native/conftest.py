@@ -11,6 +11,7 @@ import yaml
 from tml_ros.duplex.native.checkpoint import make_untrained
 from tml_ros.duplex.native.inputs import ABSENT, StreamInputs
 from tml_ros.duplex.native.losses import LossWeights
+from tml_ros.duplex.native.seeing import SightNet
 from tml_ros.duplex.native.shape import NativeShape
 from tml_ros.duplex.native.tokens import Marker
 from tml_ros.duplex.native.transformer import InteractionTransformer
@@ -81,6 +82,13 @@ def kit(helpers) -> ModuleType:
 def vocabulary() -> Vocabulary:
     """The vocabulary of the preset ``tiny``."""
     return Vocabulary.load(MODELS / "tiny" / "tokenizer.json")
+
+
+@pytest.fixture(scope="session")
+def net() -> SightNet:
+    """A network for pictures with random weights; nobody changes it."""
+    torch.manual_seed(0)
+    return SightNet().eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import torch
 from tml_ros.duplex.native.config import NativeConfig
 from tml_ros.duplex.native.model import NativeModel
 from tml_ros.duplex.native.noticing import Gathering, SightStream
-from tml_ros.duplex.native.seeing import KINDS, SightNet
+from tml_ros.duplex.native.seeing import KINDS
 from tml_ros.duplex.protocol import SessionInfo
 from tml_ros.records import MICRO_TURN_NS, AlertState, Floor, Frame, MicroTurn
 from tml_ros.sights import PHRASES, SightKind
@@ -26,13 +26,6 @@ def logits(**given: float) -> list[float]:
 
 def told(gathering: Gathering, rows: list[list[float]]) -> list[list[str]]:
     return [[str(kind) for kind in gathering.look(row)] for row in rows]
-
-
-@pytest.fixture(scope="module")
-def net() -> SightNet:
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-    return SightNet().eval().requires_grad_(False)
 
 
 def test_what_begins_is_told_once_and_again_after_it_was_gone_for_eight_pictures():

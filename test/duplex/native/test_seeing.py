@@ -11,13 +11,6 @@ from tml_ros.errors import ModelError
 AT_ONE = dict.fromkeys(KINDS, 1.0)
 
 
-@pytest.fixture(scope="module")
-def net() -> SightNet:
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-    return SightNet().eval().requires_grad_(False)
-
-
 def test_network_says_the_same_after_it_was_written_and_read(net, tmp_path):
     net.save(tmp_path, AT_ONE)
     sights = Sights(tmp_path)
