@@ -1,11 +1,14 @@
 """Forty seconds of a real camera's and microphone's load over DDS, with the cascade at work: no sample may be lost.
 
 On a machine of its own no deadline is missed. On two cores that others use as well a step of 70 ms has taken 250: one
-micro-turn in a hundred may be late, all the others may not.
+micro-turn in a hundred may be late, all the others may not. How fast the machine is is measured beside it, by the same
+sound through the model alone: one on which no step can take twice as long and be in time is too slow for the cascade,
+and there is held to what it can do. It waits for nothing, and nodes, sound and pictures do not make steps longer.
 
 Every other ten seconds a task runs on the background node, which may not slow the micro-turns down.
 """
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +20,10 @@ pytest.importorskip("rclpy", reason="rclpy is not installed: run `make setup`")
 from std_msgs.msg import String
 
 from tml_interfaces.msg import MicroTurnMetrics, Transcript
+from tml_ros.duplex import DuplexModel, SessionInfo, create_model
 from tml_ros.nodes.qos import OUTPUT_QOS
+from tml_ros.records import MICRO_TURN_NS, MICRO_TURN_SAMPLES, MicroTurn
+from tml_ros.session.config import EngineConfig
 from tml_ros.speech import create_synthesiser
 
 SECONDS = 40
@@ -31,13 +37,28 @@ def percentiles(seconds: list[float]) -> dict[int, float]:
     return {p: float(np.percentile(seconds, p)) * 1e3 for p in (50, 90, 99, 100)}
 
 
+def steps(model: DuplexModel, wave: np.ndarray) -> list[float]:
+    """Seconds of each step of a model that hears a wave, [N] int16, and has the process to itself."""
+    stream, took = model.open(SessionInfo("alone", 0)), []
+    for number, audio in enumerate(np.split(wave.astype(np.float32) / 32_768, len(wave) // MICRO_TURN_SAMPLES)):
+        turn = MicroTurn(number, number * MICRO_TURN_NS, (number + 1) * MICRO_TURN_NS, audio, 1.0)
+        began = time.perf_counter()
+        stream.step(turn)
+        took.append(time.perf_counter() - began)
+    stream.close()
+    return took
+
+
 @pytest.mark.timeout(180)
 def test_no_sample_is_lost_and_deadlines_are_kept_when_sound_and_pictures_are_played_live(graph):
     voice = create_synthesiser("flite", "slt").synthesise("turn left")
     wave = np.concatenate([np.zeros(48_000), voice])
     wave = np.pad(wave, (0, PERIOD_S * 16_000 - len(wave)))
     noisy = wave * 32_767 + np.random.default_rng(0).normal(0.0, 20.0, len(wave))
-    np.save(graph.folder / "wave.npy", np.clip(noisy, -32_768, 32_767).astype(np.int16))
+    noisy = np.clip(noisy, -32_768, 32_767).astype(np.int16)
+    cascade, twice = create_model("cascade"), np.tile(noisy, 2)
+    by_itself = steps(cascade, twice)
+    np.save(graph.folder / "wave.npy", noisy)
     (graph.folder / "script.yaml").write_text(yaml.safe_dump(SCRIPT))
     graph.start_background(f"scripted.script:={graph.folder / 'script.yaml'}")
     graph.start_interaction("delegation.filler_after_s:=60.0")
@@ -56,11 +77,12 @@ def test_no_sample_is_lost_and_deadlines_are_kept_when_sound_and_pictures_are_pl
     parts: list[list[float]] = [[], []]
     for m in metrics:
         parts[m.window_seq // (PERIOD_S * 5) % 2].append(m.inference_sec)
-    without, during = map(percentiles, parts)
+    alone, without, during = map(percentiles, [by_itself + steps(cascade, twice), *parts])
+    missed = sum(m.deadline_missed for m in metrics)
     age = percentiles([m.ingest_age_sec for m in metrics])
     print(
-        f"{len(metrics)} micro-turns, inference in ms without a task {without}, with one {during}, age {age}; "
-        f"{graph.log_text('load.log').strip()}"
+        f"{len(metrics)} micro-turns, inference in ms alone {alone}, without a task {without}, with one {during}, "
+        f"age {age}, {missed} late; {graph.log_text('load.log').strip()}"
     )
     counters = {pair.key: int(pair.value) for pair in metrics[-1].counters}
     assert counters["delegations"] == SECONDS // PERIOD_S // 2 and "failed_delegations" not in counters
@@ -69,6 +91,9 @@ def test_no_sample_is_lost_and_deadlines_are_kept_when_sound_and_pictures_are_pl
     assert [m.window_seq for m in metrics] == list(range(len(metrics)))
     assert sum(m.frames for m in metrics) >= 2 * 0.9 * len(metrics)
     assert sum(t.final and t.speaker == "user" and t.text == "turn left" for t in transcripts) >= 3
-    assert sum(m.deadline_missed for m in metrics) <= len(metrics) // 100
+    assert max(m.queue_depth for m in metrics) <= 2
+    if 2 * alone[100] <= EngineConfig().deadline_ms:
+        assert missed <= len(metrics) // 100
+    assert without[90] <= 2 * alone[90] + 5.0
     # p99 of 150 is the second largest: docs/lab_notes.md has longer runs. This notices what is plainly wrong.
     assert during[90] <= 1.5 * without[90] + 5.0
