@@ -10,7 +10,7 @@ GRAPHS := test/nodes test/launch
 WITHIN := timeout --signal=INT --kill-after=20
 BOUNDED := $(if $(ARGS),,$(WITHIN) 1200)
 RUN := $(IN_VENV) $(BOUNDED) .venv/bin/python -m pytest --junit-xml=$(RESULTS)
-IN_PAIRS := -n 2 --dist loadfile
+IN_PAIRS := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: clean demo help lint lock setup test test-audio
