@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tml_ros.duplex.native.seeing import KINDS, ROLES, SightNet, coarse
+from tml_ros.duplex.native.seeing import FINE, KINDS, ROLES, SightNet, coarse
 from tml_ros.errors import InputError
 from tml_ros.sights import SightKind, make_scene
 from tml_ros.sights.labels import Role
-from tml_ros.training.sight_net import Settings, begin_from, begins, train
+from tml_ros.training.sight_net import Settings, begin_from, begins, main, train
 from tml_ros.training.sight_pictures import ROLE_BITS, TURNS, UNASKED, Shown, load, render
 from tml_ros.training.sight_report import choose, tallies
 from tml_ros.training.sight_watching import logits_of, watch
@@ -39,6 +39,14 @@ def test_kinds_are_those_of_the_truth_at_each_picture(scenes):
         assert inside.any() and (made.kinds[inside, column] == 1)[made.mapped[inside]].all()
         first = int(np.flatnonzero(inside)[0])
         assert made.fresh[first, column] >= 1 or not made.mapped[first]
+
+
+def test_scenes_of_what_is_rare_are_drawn_when_more_are_asked_for(tmp_path):
+    main(["--pictures", str(tmp_path), "--scenes", "0", "--held", "0", "--more", "1"])
+    (made,) = load(tmp_path / "learnt")
+    drawn = make_scene(51, 50_000, "hazards")
+    assert len(made.events) == len(drawn.truth()) > 0
+    assert np.array_equal(made.pictures[99], drawn.picture(19.8 + made.times[0], FINE[::-1]))
 
 
 def test_nothing_is_asked_of_what_is_not_quite_there_yet_or_any_more():

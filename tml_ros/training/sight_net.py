@@ -54,6 +54,8 @@ _ROLE_WEIGHTS = {Role.NONE: 0.3, Role.FEET: 3.0, Role.EYES: 3.0, Role.EYEWEAR: 3
 _LEAST_FACE = 0.1  # of what is looked at from nearer
 _MEMORY = 0.997  # of the averaged weights, for one step
 _ALONE = Place(0, 1, torch.device("cpu"))
+_RARE = ("hazards", "hazards", "hands", "walks", "eyewear")  # what these show is rare, or like what is nothing
+_MORE_FROM = 50_000  # index of the first scene of those
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +251,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--pictures", type=Path, required=True, help="folder for rendered scenes, 25 MB each")
     parser.add_argument("--out", type=Path, help="folder for model.safetensors and report.txt; none: render only")
     parser.add_argument("--scenes", type=int, default=2000)
+    parser.add_argument("--more", type=int, default=0, help="scenes beside those of what is rare or easily mistaken")
     parser.add_argument("--held", type=int, default=200, help="scenes to measure on")
     parser.add_argument("--steps", type=int, default=Settings().steps)
     parser.add_argument("--rate", type=float, default=Settings().rate)
@@ -259,6 +262,7 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     learnt, held = options.pictures / "learnt", options.pictures / "held"
     render(learnt, 2 * options.seed + 51, range(options.scenes), options.threads)
+    render(learnt, 2 * options.seed + 51, range(_MORE_FROM, _MORE_FROM + options.more), options.threads, _RARE)
     render(held, 2 * options.seed + 52, range(options.held), options.threads)
     if options.out is None:
         return

@@ -8,7 +8,7 @@ import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import cv2
@@ -112,19 +112,28 @@ def _roles(scene: SightScene, time_s: float) -> NDArray[np.uint8]:
     return np.asarray(labels % (1 << ROLE_BITS) + (scene.marks(labels, time_s) << ROLE_BITS), np.uint8)
 
 
-def render(folder: Path, seed: int, scenes: range, workers: int = 1) -> None:
-    """Write scenes of a seed that are not there yet, each whole or not at all."""
+def render(folder: Path, seed: int, scenes: range, workers: int = 1, themes: Sequence[str] = ()) -> None:
+    """Write scenes of a seed that are not there yet, each whole or not at all.
+
+    Args:
+        folder: to write to; it may hold others.
+        seed: of the scenes.
+        scenes: their indices.
+        workers: processes that draw.
+        themes: that take turns; none: as ``make_scene`` has it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     missing = [index for index in scenes if not (folder / f"{index:05d}.npz").is_file()]
+    chosen = [themes[index % len(themes)] if themes else None for index in missing]
     # Not forked: threads of torch and OpenCV are not in the copy, their locks are, and it would wait for ever.
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        for _ in pool.map(_write, [folder] * len(missing), [seed] * len(missing), missing, chunksize=1):
+        for _ in pool.map(partial(_write, folder, seed), missing, chosen, chunksize=1):
             pass
 
 
-def _write(folder: Path, seed: int, index: int) -> None:
+def _write(folder: Path, seed: int, index: int, theme: str | None) -> None:
     cv2.setNumThreads(1)
-    made = shown(make_scene(seed, index), 0.1 if index % 3 else 0.0)
+    made = shown(make_scene(seed, index, theme), 0.1 if index % 3 else 0.0)
     for name in _LARGE:
         np.save(folder / f"{index:05d}.{name}.npy", getattr(made, name))
     draft = folder / f".{index:05d}.npz"
