@@ -59,7 +59,7 @@ def drills(folder) -> Drills:
 def test_spectra_are_those_of_the_sound_when_a_part_is_looked_up(drills):
     part = drills.spectra.corpus.parts[3]
     sound = torch.from_numpy(np.pad(drills.spectra.corpus.sound(part), (0, 1600))).view(1, -1, 3200)
-    exact = LogMel(SHAPE)(sound, torch.ones(sound.shape[:2], dtype=torch.bool)).flatten(0, 2)[:50]
+    exact = LogMel(SHAPE.mel_channels)(sound, torch.ones(sound.shape[:2], dtype=torch.bool)).flatten(0, 2)[:50]
     found = torch.from_numpy(drills.spectra.of(part)).double()
     assert found.shape == (50, SHAPE.mel_channels)
     assert (quantise(found, SHAPE) != quantise(exact, SHAPE)).double().mean() < 0.01

@@ -55,7 +55,7 @@ class Drills:
 
     def __init__(self, corpus: Path, shape: NativeShape) -> None:
         """Open a corpus. Raises InputError: there is none."""
-        self.spectra, self._shape = Spectra(corpus, shape), shape
+        self.spectra, self._shape = Spectra(corpus, shape.mel_channels), shape
         self._said = functools.lru_cache(maxsize=None)(self._whose)
         self._by_program = functools.lru_cache(maxsize=None)(self._programs_of)
 

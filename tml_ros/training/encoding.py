@@ -96,7 +96,7 @@ class Encoder:
     def __init__(self, shape: NativeShape, vocabulary: Vocabulary) -> None:
         self._shape = shape
         self._vocabulary = vocabulary
-        self._log_mel = LogMel(shape, torch.float32)
+        self._log_mel = LogMel(shape.mel_channels, torch.float32)
         self._letters = np.array(vocabulary.letters, np.int64)
 
     def batch(self, rows: Sequence[Sequence[Conversation]], turns: int) -> Batch:

@@ -39,21 +39,21 @@ class Spectra:
     Thread: any; nothing changes after construction.
     """
 
-    def __init__(self, folder: Path, shape: NativeShape) -> None:
-        """Open a corpus. Its spectra are measured when that has not been done yet, and kept beside it.
+    def __init__(self, folder: Path, channels: int) -> None:
+        """Open a corpus. Its spectra of so many channels are measured when that has not been done yet, and kept.
 
         Raises:
             InputError: there is no corpus.
         """
         self.corpus = Corpus.load(folder)
-        self._measure = LogMel(shape, torch.float32)
+        self._measure = LogMel(channels, torch.float32)
         counts = [-(-part.length // _FRAME) for part in self.corpus.parts]
         self._begins = dict(zip(map(_key, self.corpus.parts), np.cumsum([0, *counts[:-1]]).tolist(), strict=True))
-        size, path = (sum(counts), shape.mel_channels), folder / _FILE
+        size, path = (sum(counts), channels), folder / _FILE
         if not path.is_file() or path.stat().st_size != 2 * size[0] * size[1]:
             self._write(path)
         self._frames = np.memmap(path, np.float16, "r", shape=size)
-        self.hz = np.asarray(mel_centres(shape.mel_channels))
+        self.hz = np.asarray(mel_centres(channels))
         self._made = [self.of_sound(_noise(np.random.default_rng([number, 17]))) for number in range(_MADE_NOISES)]
 
     def of(self, part: Part) -> Spectrum:

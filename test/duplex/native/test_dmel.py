@@ -19,7 +19,7 @@ from tml_ros.duplex.native.shape import NativeShape
 from tml_ros.resources import find
 
 SHAPE = NativeShape.from_mapping(yaml.safe_load(find("models/tiny/config.yaml").read_text())["shape"])
-LOG_MEL = LogMel(SHAPE)
+LOG_MEL = LogMel(SHAPE.mel_channels)
 
 
 def noise(rows: int, turns: int, seed: int = 0) -> torch.Tensor:
@@ -143,7 +143,7 @@ def test_voice_scale_is_undone_when_denormalised() -> None:
 
 
 def test_precision_stays_when_the_module_around_it_is_converted() -> None:
-    module = LogMel(SHAPE).to(torch.bfloat16)
+    module = LogMel(SHAPE.mel_channels).to(torch.bfloat16)
 
     assert module.window.dtype == module.bands.dtype == torch.float64
     assert torch.equal(module.bands, LOG_MEL.bands)
@@ -151,11 +151,11 @@ def test_precision_stays_when_the_module_around_it_is_converted() -> None:
 
 def test_constants_are_filled_when_a_module_was_built_without_memory() -> None:
     with torch.device("meta"):
-        mel, tokens = LogMel(SHAPE), MelTokens(SHAPE)
+        mel, tokens = LogMel(SHAPE.mel_channels), MelTokens(SHAPE)
 
     assert torch.equal(mel.to_empty(device="cpu").bands, LOG_MEL.bands)
     assert torch.equal(tokens.to_empty(device="cpu").first_rows, MelTokens(SHAPE).first_rows)
-    assert not LogMel(SHAPE).state_dict() and "first_rows" not in MelTokens(SHAPE).state_dict()
+    assert not LogMel(SHAPE.mel_channels).state_dict() and "first_rows" not in MelTokens(SHAPE).state_dict()
 
 
 # ---------------------------------------------------------------------------------------------------------- tokens

@@ -293,6 +293,16 @@ def silences(said, most=60):
     return None
 
 
+def test_a_sentence_is_over_with_its_last_letter_and_not_within_a_word_that_may_follow():
+    one, over = listener(), []
+    for token in spelled("take me to the office please", each=1):
+        one.hear(token[None])
+        over.append(one.is_over)
+    office, whole = len("takemetotheoffice") * 2, len("takemetotheofficeplease") * 2
+    assert over[office - 1] and over[whole - 1]
+    assert not any(over[office + 2 : whole - 2])
+
+
 def test_a_sentence_is_over_soon_when_nothing_can_follow_and_later_when_it_may_go_on():
     assert silences("bring me the red cup") <= 2
     assert silences("stop") <= 2  # although "stop it" may follow: nobody who says it is waited for

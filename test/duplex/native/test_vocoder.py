@@ -188,7 +188,7 @@ def chirp() -> torch.Tensor:
 
 def test_vocoder_learns_a_chirp_when_trained() -> None:
     sound, vocoder, steps = chirp(), make_vocoder(), 240
-    mel = normalise(LogMel(SHAPE)(sound.view(1, 3, 3200), ALL[None, :3]), SHAPE).flatten(1, 2)
+    mel = normalise(LogMel(SHAPE.mel_channels)(sound.view(1, 3, 3200), ALL[None, :3]), SHAPE).flatten(1, 2)
     wanted = delayed(sound)
     untrained = spectral_loss(vocoder(mel), wanted).item()
     optimizer = torch.optim.Adam(vocoder.parameters(), betas=(0.8, 0.99))

@@ -38,6 +38,11 @@ class NativeConfig:
     spelling: bool = param(
         True, "Weigh what a trained checkpoint puts out against the sentences of the intents file that it nearly spells"
     )
+    keywords: str = param(
+        "models/keywords",
+        "Folder of a network that has a say in which single word was said, with native.spelling; "
+        "tml_ros.training.keyword_net makes one; empty: none",
+    )
     overlap: bool = param(
         True,
         "Let the network of cascade (models/overlap) have a say in whether a sound over the robot's voice stops it, "

@@ -51,12 +51,12 @@ class LogMel(nn.Module):
     window: Tensor
     bands: Tensor
 
-    def __init__(self, shape: NativeShape, dtype: torch.dtype = torch.float64) -> None:
+    def __init__(self, channels: int, dtype: torch.dtype = torch.float64) -> None:
         """dtype: float32 measures twice as fast, and a level in a million falls to the other side of a border."""
         super().__init__()
-        self._channels, self._dtype = shape.mel_channels, dtype
+        self._channels, self._dtype = channels, dtype
         self.register_buffer("window", _window(), persistent=False)
-        self.register_buffer("bands", _mel_bands(shape.mel_channels), persistent=False)
+        self.register_buffer("bands", _mel_bands(channels), persistent=False)
 
     def forward(self, audio: Tensor, present: Tensor) -> Tensor:
         """Measure whole streams.

@@ -1,9 +1,11 @@
-"""Two witnesses of a command: the intent that the model puts out, and the sentence that its own letters nearly spell.
+"""Three witnesses of a command: the intent that the model puts out, the sentence that its own letters nearly spell, and
+a network that knows single words (``spotting``).
 
 Letters are read as sentences of the grammar (``reading``) from one silence to the next. When the model puts out an
 intent, or when a sentence has been over for a moment without one, the two are weighed: what both say is likelier than
 what one says, and where they differ the better founded one wins. What adapters have taught to hear spells, too, and of
-what is read there only taught sentences count. It knows no tensors and no session.
+what is read there only taught sentences count. Of a single word that the network for those knows, it has a say, too,
+and may be the only one who heard it. It knows no tensors and no session.
 """
 
 import math
@@ -44,6 +46,24 @@ _UNSAID_BUT_TAUGHT = -1.5
 """The same where a lab has taught the sentence: its letters are practised, and somebody wants it to be heard."""
 _UNSPELLED = -1.0
 """What speaks against an intent of which no letter tells."""
+_A_WORD, _MOST_WORD, _LEAST_WORD = 1.0, 6.0, -1.0
+"""How much counts what the network for single words says, and between which logarithms of odds it is believed."""
+_UNSAID_WORD = -2.5
+"""Odds of a word that is neither put out nor spelled."""
+_SMOOTH = 3
+"""Over so many tokens its odds are averaged,"""
+_WORD_TOKENS = 30
+"""and their most in so many counts."""
+_WORD_LOOK, _WORD_PASSED = 0.0, 4
+"""A word of such odds is looked at once they have not risen for so many tokens."""
+_WORD_SETTLED = 12
+"""So many tokens without a letter, and it has told of a single word what it can."""
+_PAST = 15
+"""So many tokens after something came of a word it may still be told."""
+_DEAF = 15
+"""For so many tokens after the robot has spoken the network is not asked: it may have heard the robot."""
+_ANOTHER_WORD = 25
+"""So many tokens after something came of a word, the next may be heard."""
 _LEAST = 0.05
 """What is less sure is not worth telling."""
 _TIMER_FROM = 0.5
@@ -58,8 +78,8 @@ _MAY_GO_ON, _HAS_BEGUN = 0.0, 2.0
 """Odds from which it counts that a sentence may go on, and that one has only begun."""
 _TRUSTED, _HINTED = 2.0, -1.0
 """Odds from which a reading is answered by itself, and from which when the model wants to answer, too."""
-_LEAST_SILENCE = 2
-"""So many tokens of silence has a sentence behind it that nothing can follow: the letters come late themselves."""
+_WITHIN_A_WORD = 2
+"""So many tokens of silence, and a word that seemed to go on has ended."""
 _URGENT_PRIORITY = 200  # nobody who says "stop" is waited for
 _ANSWERED = 50
 """For so many tokens without a letter, what comes of a sentence that something has come of already is left out."""
@@ -69,13 +89,60 @@ _ANSWERED = 50
 class Witness:
     """What there is to weigh. reading, meaning: what was spelled; said: what the model put out; None: nothing.
 
-    unsaid: odds of what was spelled where the model has not put it out.
+    unsaid: odds of what was spelled where the model has not put it out. alone: what each single word would mean, and
+    the odds that it was said alone.
     """
 
     reading: Reading | None
     meaning: Meaning | None
     said: Draft | None
     unsaid: float = _UNSAID
+    alone: tuple[tuple[Draft, float], ...] = ()
+
+
+class _Words:
+    """What the network for single words has told of late. Thread: one caller at a time."""
+
+    def __init__(self, meanings: Sequence[Draft | None]) -> None:
+        self._meanings = meanings
+        self._deaf = self._past = 0  # tokens
+        self._odds = self._nothing(_WORD_TOKENS + _SMOOTH - 1)
+
+    def forget(self) -> None:
+        """Begin anew: what is told for a moment is of a word of which something has come already."""
+        self._odds = self._nothing(len(self._odds))
+        self._past = _PAST
+
+    def push(self, odds: NDArray[np.float32], *, is_alone: bool) -> None:
+        """Take in tokens [n, words]. is_alone: the robot does not speak."""
+        self._deaf = max(0, self._deaf - len(odds)) if is_alone else _DEAF
+        kept = self._nothing(len(odds)) if self._past else np.clip(odds, _LEAST_WORD, _MOST_WORD)
+        self._past = max(0, self._past - len(odds))
+        self._odds = np.concatenate([self._odds, kept])[-len(self._odds) :]
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a word has just been told, and is not going to be surer."""
+        best = self._smooth().max(axis=1, initial=_LEAST_WORD)
+        return not self._deaf and best.max() >= _WORD_LOOK and int(best[::-1].argmax()) >= _WORD_PASSED
+
+    def alone(self) -> tuple[tuple[Draft, float], ...]:
+        """Return what words would mean, and their odds; nothing where the robot has just spoken itself."""
+        if self._deaf:
+            return ()
+        most = self._smooth().max(axis=0).tolist() if self._meanings else []
+        return tuple((draft, odds) for draft, odds in zip(self._meanings, most, strict=True) if draft is not None)
+
+    def may_be(self, draft: Draft) -> bool:
+        """Tell whether something is what one of the words means."""
+        return any(one is not None and _content(one) == _content(draft) for one in self._meanings)
+
+    def _nothing(self, tokens: int) -> NDArray[np.float32]:
+        return np.full((tokens, len(self._meanings)), _LEAST_WORD, np.float32)
+
+    def _smooth(self) -> NDArray[np.float32]:
+        shifted = [self._odds[first : first + _WORD_TOKENS] for first in range(_SMOOTH)]
+        return np.asarray(np.mean(shifted, axis=0), np.float32)
 
 
 class Listener:
@@ -88,12 +155,25 @@ class Listener:
     """
 
     def __init__(
-        self, grammar: Grammar, graph: LetterGraph, specs: Mapping[str, IntentSpec], taught: Collection[str] = ()
+        self,
+        grammar: Grammar,
+        graph: LetterGraph,
+        specs: Mapping[str, IntentSpec],
+        taught: Collection[str] = (),
+        keywords: Sequence[str] = (),
     ) -> None:
-        """specs: the intents that there are, with their priority. taught: sentences that adapters have practised."""
+        """Begin.
+
+        Args:
+            specs: the intents that there are, with their priority.
+            taught: sentences that adapters have practised.
+            keywords: the words of which ``spot`` tells.
+        """
         self._reader, self._taught_reader = Reader(graph), Reader(graph)
         self._specs, self._taught = specs, frozenset(taught)
         self._means = lru_cache(_MOST_KEPT)(grammar.parse)  # the same sentence is looked at in several micro-turns
+        meanings = [grammar.parse(word) for word in keywords]
+        self._words = _Words([_draft(meaning) if meaning else None for meaning in meanings])
         self._letters = self._last = 0
         self._quiet = _APART
         self._is_read = True
@@ -125,6 +205,13 @@ class Listener:
             self._letters += letter not in (0, self._last)
             self._last = letter
 
+    def spot(self, odds: NDArray[np.float32], *, is_alone: bool) -> None:
+        """Take in how likely each keyword was just said alone, logarithms of odds [n, keywords] of as many tokens.
+
+        is_alone: the robot itself does not speak.
+        """
+        self._words.push(odds, is_alone=is_alone)
+
     @property
     def is_heard(self) -> bool:
         """Whether somebody has just said something, or is saying it."""
@@ -133,7 +220,8 @@ class Listener:
     @property
     def is_over(self) -> bool:
         """Whether what somebody said is over, as far as the sentences of the grammar tell."""
-        return self._quiet >= max(_LEAST_SILENCE, self._needed())
+        goes_on = self._quiet < _WITHIN_A_WORD and self._read()[0].is_inside()
+        return not goes_on and self._quiet >= self._needed()
 
     def reply(self, *, is_wanted: bool) -> str | None:
         """Return what is to be said to the sentence that was just spelled; None where that is the model's to know, and
@@ -184,6 +272,7 @@ class Listener:
                 continue
             self.counters["read_otherwise"] += witness.said is not None and _content(one) != _content(witness.said)
             self._answered = 0
+            self._words.forget()
             found += [self._ranked(one), *_beside(one, witness.meaning)]
         return found
 
@@ -192,15 +281,28 @@ class Listener:
         self._waiting += said
         self._waited = self._waited + 1 if self._waiting else 0
         needed = self._needed()
-        is_settled = self._quiet >= max(_SETTLED, needed) or self._waited > _PATIENCE_TURNS + needed // 5
-        if not (self._waiting and is_settled) and not (self._quiet >= max(_OVER, needed) and not self._is_read):
+        is_settled = self._quiet >= max(self._settled(), needed) or self._waited > _PATIENCE_TURNS + needed // 5
+        is_over = self._quiet >= max(_OVER, needed) and not self._is_read
+        is_spotted = self._words.is_due and self._answered >= _ANOTHER_WORD
+        if not (self._waiting and is_settled) and not is_over and not is_spotted:
             return []
-        reading = self._read()[1] if self._letters else None
+        if is_spotted:
+            self._answered = _ANSWERED
+        reading = self._read()[1] if self._letters and self._quiet < _APART + _OVER else None
         meaning = self._means(reading.text) if reading else None
         unsaid = _UNSAID_BUT_TAUGHT if reading and reading.text in self._taught else _UNSAID
         asked = [one if self._is_known(one) else None for one in self._waiting] or [None]
         self._waiting, self._is_read = [], True
-        return [Witness(reading, meaning, one, unsaid) for one in asked]
+        return [Witness(reading, meaning, one, unsaid, self._words.alone()) for one in asked]
+
+    def _settled(self) -> int:
+        """Return after how many tokens of silence is looked at what the model put out."""
+        is_word = any(self._words.may_be(one) and not self._is_urgent(one) for one in self._waiting)
+        return _WORD_SETTLED if is_word else _SETTLED
+
+    def _is_urgent(self, draft: Draft) -> bool:
+        known = self._specs.get(draft.intent) if isinstance(draft, IntentDraft) else None
+        return known is not None and known.priority >= _URGENT_PRIORITY
 
     def _is_known(self, draft: Draft) -> bool:
         """Tell whether there is such an intent; a name that is none says only that the model wanted one."""
@@ -219,19 +321,28 @@ class Listener:
 
 def weighed(witness: Witness) -> Draft | None:
     """Return what is to be believed, an intent with how sure it is; None where there is nothing."""
-    reading, meaning, said = witness.reading, witness.meaning, witness.said
-    own = witness.unsaid if said is None else _odds(said.confidence if isinstance(said, IntentDraft) else _A_TIMER)
-    read = _draft(meaning) if meaning else None
-    if reading is None or read is None:
-        return None if said is None else _sure(said, own + _UNSPELLED)
-    spelled = _spelled(reading)
-    if said is not None and _content(said) == _content(read):
-        return _sure(said, own + spelled)
-    if said is not None and own + _UNSPELLED >= spelled + witness.unsaid:
-        return _sure(said, own + _UNSPELLED)
-    if _chance(spelled + witness.unsaid) < (_LEAST if isinstance(read, IntentDraft) else _TIMER_FROM):
+    reading, said = witness.reading, witness.said
+    read = _draft(witness.meaning) if witness.meaning else None
+    spelled = _spelled(reading) if reading is not None and read is not None else _UNSPELLED
+    found = list[tuple[float, Draft]]()
+    if said is not None:
+        own = _odds(said.confidence if isinstance(said, IntentDraft) else _A_TIMER)
+        is_read = read is not None and _content(said) == _content(read)
+        found.append((own + (spelled if is_read else _UNSPELLED) + _heard(witness, said), said))
+    if read is not None:
+        found.append((witness.unsaid + spelled + _heard(witness, read), read))
+    found += [(_UNSAID_WORD + _A_WORD * odds, draft) for draft, odds in witness.alone]
+    odds, best = max(found, key=lambda one: one[0], default=(0.0, None))
+    least = _LEAST if isinstance(best, IntentDraft) else _TIMER_FROM
+    if best is None or (best is not said and _chance(odds) < least):
         return None
-    return _sure(read, spelled + witness.unsaid)
+    return _sure(best, odds)
+
+
+def _heard(witness: Witness, draft: Draft) -> float:
+    """Return what the network for single words adds to the odds of something; nothing where it knows no such word."""
+    odds = [odds for one, odds in witness.alone if _content(one) == _content(draft)]
+    return _A_WORD * max(odds, default=0.0)
 
 
 def _beside(draft: Draft, meaning: Meaning | None) -> list[TimeRequest]:

@@ -7,7 +7,7 @@ is dropped and counted, and what may be done with the rest, the session decides.
 import logging
 import math
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -27,6 +27,7 @@ from tml_ros.duplex.native.overlapping import Overlap, OverlapStream
 from tml_ros.duplex.native.patches import fit
 from tml_ros.duplex.native.precision import Precision, prepare
 from tml_ros.duplex.native.reading import LetterGraph
+from tml_ros.duplex.native.spotting import Keywords, KeywordStream
 from tml_ros.duplex.native.stepping import StepOptions, Stepper, StepResult
 from tml_ros.duplex.native.texts import TextQueue
 from tml_ros.duplex.native.tokens import FLOOR_MARKERS, SOURCE_MARKERS, Marker
@@ -55,7 +56,7 @@ from tml_ros.records import (
 from tml_ros.resources import locate
 from tml_ros.sights import PHRASES
 
-__all__ = ["NativeModel", "NativeStream"]
+__all__ = ["Beside", "NativeModel", "NativeStream"]
 
 _TOLD_TURNS = 10  # for so long, 2 s, what the model says may be about text that came in
 _WARN_WITHIN_NS = 1_000_000_000  # what was seen longer ago may be over, and has been published anyway
@@ -89,6 +90,9 @@ class NativeModel:
         self._letters: LetterGraph | None = None
         if config.spelling and manifest.trained and manifest.shape.sound_layers:
             self._letters = LetterGraph(self._grammar.graph(), LETTERS)
+        self._keywords: Keywords | None = None
+        if config.keywords and self._letters is not None:
+            self._keywords = Keywords(locate(config.keywords))
         self._overlap = Overlap() if config.overlap and manifest.trained else None
         self._sees = manifest.sees
         self._sights = Sights(locate(config.sights)) if config.sights and not manifest.sees else None
@@ -108,17 +112,34 @@ class NativeModel:
         if stepper.options.cuda_graphs:  # recordings belong to one state
             stepper = Stepper(stepper.model, stepper.options)
         parser = MarkupParser(self._vocabulary, self._specs)
-        listener = None
+        listener, keywords = None, None if self._keywords is None else self._keywords.open()
         if self._letters is not None:
-            listener = Listener(self._grammar, self._letters, self._specs, self._taught)
+            words = () if keywords is None else keywords.words
+            listener = Listener(self._grammar, self._letters, self._specs, self._taught, words)
         overlap = None if self._overlap is None else self._overlap.open()
         sights = None if self._sights is None else self._sights.open()
-        return NativeStream(
-            self._config, stepper, self._vocabulary, parser, info, self._grammar, listener, overlap, sights, self._sees
-        )
+        beside = Beside(listener, keywords, overlap, sights)
+        return NativeStream(self._config, stepper, self._vocabulary, parser, info, self._grammar, beside, self._sees)
 
     def close(self) -> None:
         """Do nothing: memory is freed with the object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What listens and looks beside the transformer in one session.
+
+    Attributes:
+        listener: weighs what the model puts out against what it spells; without one all of it is taken.
+        keywords: tells the listener of single words.
+        overlap: has a say in whether a sound over the robot's voice takes the floor.
+        sights: looks at the pictures and warns of what it sees.
+    """
+
+    listener: Listener | None = None
+    keywords: KeywordStream | None = None
+    overlap: OverlapStream | None = None
+    sights: SightStream | None = None
 
 
 class NativeStream:
@@ -132,18 +153,14 @@ class NativeStream:
         parser: MarkupParser,
         info: SessionInfo,
         grammar: Grammar,
-        listener: Listener | None = None,
-        overlap: OverlapStream | None = None,
-        sights: SightStream | None = None,
+        beside: Beside,
         sees: bool = True,
     ) -> None:
         """Begin.
 
         Args:
             grammar: knows which typed lines are for the session's clock.
-            listener: weighs what the model puts out against what it spells; without one all of it is taken.
-            overlap: has a say in whether a sound over the robot's voice takes the floor.
-            sights: looks at the pictures and warns of what it sees.
+            beside: what listens and looks beside the transformer.
             sees: the transformer gets the pictures.
         """
         self._config = config
@@ -153,15 +170,16 @@ class NativeStream:
         self._parser = parser
         self._device = stepper.model.embedding.weight.device
         self.state = stepper.model.new_state([info.seed])
-        self._grammar, self._listener, self._overlap, self._sights = grammar, listener, overlap, sights
-        self._sees = sees
-        self._spelled_with = stepper.model.embedding.weight[list(vocabulary.letters)] if listener else None
+        self._grammar, self._sees = grammar, sees
+        self._listener, self._keywords = beside.listener, beside.keywords
+        self._overlap, self._sights = beside.overlap, beside.sights
+        self._spelled_with = stepper.model.embedding.weight[list(vocabulary.letters)] if self._listener else None
         self._texts = TextQueue()
         self._counters: Counter[str] = Counter()
         self._silence_s = math.inf
         self._voice_kind: SpeechKind | None = None
         self._untold = _TOLD_TURNS  # micro-turns since text came in
-        self._answers = None if listener is None or config.voice else Answers(listener)
+        self._answers = None if self._listener is None or config.voice else Answers(self._listener)
         self._warnings: list[tuple[int, SpeechText]] = []
         self._is_open = False  # an utterance goes on in the next micro-turn
 
@@ -234,6 +252,8 @@ class NativeStream:
             tails = self.state.tails
             taught = self._spelled(tails[HEARD_TOO]) if HEARD_TOO in tails else None
             self._listener.hear(self._spelled(tails[HEARD]), taught)
+            if self._keywords is not None:
+                self._listener.spot(self._keywords.hear(turn.audio), is_alone=not turn.is_playing)
         lean = 0.0 if self._overlap is None else self._overlap.lean(turn)
         if not lean or self._parser.is_typed:
             return None

@@ -122,6 +122,12 @@ class Reader:
         """Return the cheapest one that is not over, or may go on after its last word; None before there is any."""
         return self._cheapest(self._graph.goes_on)
 
+    def is_inside(self) -> bool:
+        """Tell whether it is likelier that a word has begun and is not over than that a sentence has just ended."""
+        within = np.maximum(self._letter, self._blank)
+        within[self._graph.lasts] = _NEVER
+        return bool(within.max(initial=_NEVER) > self._exit[self._graph.finals].max(initial=_NEVER))
+
     def _cheapest(self, places: NDArray[np.int64]) -> Reading | None:
         graph = self._graph
         if not len(places):

@@ -81,7 +81,7 @@ class InteractionTransformer(nn.Module):
         self.shape = shape
         self.layout = Layout(shape)
         self.embedding = nn.Embedding(shape.vocabulary, shape.width)
-        self.log_mel = LogMel(shape)
+        self.log_mel = LogMel(shape.mel_channels)
         self.sound = MelTokens(shape)
         self.register_module(_EAR, None)
         self.sight = PatchStem(shape)
