@@ -77,7 +77,7 @@ def spelled(text, *, held=2, sure=0.99):
     return np.log(chances).astype(np.float32)
 
 
-def heard(odds, text="", said=(), *, is_alone=True, keywords=WORDS):
+def heard(odds, text="", said=(), *, is_playing=False, keywords=WORDS):
     """What is believed when something is spelled and put out, and then odds of single words come with silence."""
     one, found = Listener(GRAMMAR, GRAPH, FILE.intents, keywords=keywords), []
     if text:
@@ -88,7 +88,7 @@ def heard(odds, text="", said=(), *, is_alone=True, keywords=WORDS):
     for begin in range(0, len(odds), 5):
         one.hear(silence)
         if keywords:
-            one.spot(odds[begin : begin + 5], is_alone=is_alone)
+            one.spot(odds[begin : begin + 5], is_playing=is_playing)
         found += one.decide(said if not text and begin == 0 else ())
     return found
 
@@ -136,5 +136,5 @@ def test_a_longer_sentence_stays_what_it_is():
 
 
 def test_nothing_is_told_by_a_word_while_the_robot_speaks_or_of_a_word_that_means_nothing_to_do():
-    assert heard(told("left"), is_alone=False) == []
+    assert heard(told("left", begin=30), is_playing=True) == []
     assert heard(told("help")) == []

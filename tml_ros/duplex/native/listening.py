@@ -46,10 +46,10 @@ _UNSAID_BUT_TAUGHT = -1.5
 """The same where a lab has taught the sentence: its letters are practised, and somebody wants it to be heard."""
 _UNSPELLED = -1.0
 """What speaks against an intent of which no letter tells."""
-_A_WORD, _MOST_WORD, _LEAST_WORD = 1.0, 6.0, -1.0
+_A_WORD, _MOST_WORD, _LEAST_WORD = 0.6, 6.0, -1.5
 """How much counts what the network for single words says, and between which logarithms of odds it is believed."""
-_UNSAID_WORD = -2.5
-"""Odds of a word that is neither put out nor spelled."""
+_UNSAID_WORD = -1.5
+"""Odds of a word that is not put out, and need not be spelled."""
 _SMOOTH = 3
 """Over so many tokens its odds are averaged,"""
 _WORD_TOKENS = 30
@@ -60,8 +60,11 @@ _WORD_SETTLED = 12
 """So many tokens without a letter, and it has told of a single word what it can."""
 _PAST = 15
 """So many tokens after something came of a word it may still be told."""
-_DEAF = 15
-"""For so many tokens after the robot has spoken the network is not asked: it may have heard the robot."""
+_OWN_FROM, _OWN_UNTIL = 8, 25
+"""Of a word that was told just now the sound lies between so many tokens ago; if the robot spoke then, it is not
+believed: the network may have heard the robot."""
+_TRUSTED_TOKENS = 15
+"""With nothing to believe in so many tokens, the network is not asked."""
 _ANOTHER_WORD = 25
 """So many tokens after something came of a word, the next may be heard."""
 _LEAST = 0.05
@@ -105,37 +108,45 @@ class _Words:
 
     def __init__(self, meanings: Sequence[Draft | None]) -> None:
         self._meanings = meanings
-        self._deaf = self._past = 0  # tokens
+        self._past = 0  # tokens
         self._odds = self._nothing(_WORD_TOKENS + _SMOOTH - 1)
+        self._own = np.zeros(_OWN_UNTIL, np.bool_)  # tokens in which the robot spoke
+        self._is_trusted = np.ones(_TRUSTED_TOKENS, np.bool_)
 
     def forget(self) -> None:
         """Begin anew: what is told for a moment is of a word of which something has come already."""
         self._odds = self._nothing(len(self._odds))
         self._past = _PAST
 
-    def push(self, odds: NDArray[np.float32], *, is_alone: bool) -> None:
-        """Take in tokens [n, words]. is_alone: the robot does not speak."""
-        self._deaf = max(0, self._deaf - len(odds)) if is_alone else _DEAF
-        kept = self._nothing(len(odds)) if self._past else np.clip(odds, _LEAST_WORD, _MOST_WORD)
+    def push(self, odds: NDArray[np.float32], *, is_playing: bool) -> None:
+        """Take in tokens [n, words]. is_playing: the robot speaks."""
+        self._own = np.concatenate([self._own, np.full(len(odds), is_playing)])[-_OWN_UNTIL - len(odds) :]
+        reached = [self._own[number + 1 : number + 1 + _OWN_UNTIL - _OWN_FROM] for number in range(len(odds))]
+        trusted = ~np.any(reached, axis=1)
+        kept = np.clip(odds, _LEAST_WORD, _MOST_WORD)
+        kept[(~trusted) | (self._past > 0)] = _LEAST_WORD
         self._past = max(0, self._past - len(odds))
         self._odds = np.concatenate([self._odds, kept])[-len(self._odds) :]
+        self._is_trusted = np.concatenate([self._is_trusted, trusted])[-_TRUSTED_TOKENS:]
 
     @property
     def is_due(self) -> bool:
         """Whether a word has just been told, and is not going to be surer."""
         best = self._smooth().max(axis=1, initial=_LEAST_WORD)
-        return not self._deaf and best.max() >= _WORD_LOOK and int(best[::-1].argmax()) >= _WORD_PASSED
+        return best.max() >= _WORD_LOOK and int(best[::-1].argmax()) >= _WORD_PASSED
 
     def alone(self) -> tuple[tuple[Draft, float], ...]:
-        """Return what words would mean, and their odds; nothing where the robot has just spoken itself."""
-        if self._deaf:
+        """Return what words would mean, and their odds; nothing where it may have heard the robot itself."""
+        if not self._is_trusted.any():
             return ()
         most = self._smooth().max(axis=0).tolist() if self._meanings else []
         return tuple((draft, odds) for draft, odds in zip(self._meanings, most, strict=True) if draft is not None)
 
     def may_be(self, draft: Draft) -> bool:
-        """Tell whether something is what one of the words means."""
-        return any(one is not None and _content(one) == _content(draft) for one in self._meanings)
+        """Tell whether something is what one of the words means, of which it will tell."""
+        return bool(self._is_trusted.any()) and any(
+            one is not None and _content(one) == _content(draft) for one in self._meanings
+        )
 
     def _nothing(self, tokens: int) -> NDArray[np.float32]:
         return np.full((tokens, len(self._meanings)), _LEAST_WORD, np.float32)
@@ -205,12 +216,12 @@ class Listener:
             self._letters += letter not in (0, self._last)
             self._last = letter
 
-    def spot(self, odds: NDArray[np.float32], *, is_alone: bool) -> None:
+    def spot(self, odds: NDArray[np.float32], *, is_playing: bool) -> None:
         """Take in how likely each keyword was just said alone, logarithms of odds [n, keywords] of as many tokens.
 
-        is_alone: the robot itself does not speak.
+        is_playing: the robot itself speaks.
         """
-        self._words.push(odds, is_alone=is_alone)
+        self._words.push(odds, is_playing=is_playing)
 
     @property
     def is_heard(self) -> bool:
@@ -331,7 +342,10 @@ def weighed(witness: Witness) -> Draft | None:
         found.append((own + (spelled if is_read else _UNSPELLED) + _heard(witness, said), said))
     if read is not None:
         found.append((witness.unsaid + spelled + _heard(witness, read), read))
-    found += [(_UNSAID_WORD + _A_WORD * odds, draft) for draft, odds in witness.alone]
+    for draft, heard in witness.alone:
+        if heard > _LEAST_WORD:
+            letters = spelled if read is not None and _content(draft) == _content(read) else 0.0
+            found.append((_UNSAID_WORD + max(0.0, letters) + _A_WORD * heard, draft))
     odds, best = max(found, key=lambda one: one[0], default=(0.0, None))
     least = _LEAST if isinstance(best, IntentDraft) else _TIMER_FROM
     if best is None or (best is not said and _chance(odds) < least):

@@ -253,7 +253,7 @@ class NativeStream:
             taught = self._spelled(tails[HEARD_TOO]) if HEARD_TOO in tails else None
             self._listener.hear(self._spelled(tails[HEARD]), taught)
             if self._keywords is not None:
-                self._listener.spot(self._keywords.hear(turn.audio), is_alone=not turn.is_playing)
+                self._listener.spot(self._keywords.hear(turn.audio), is_playing=turn.is_playing)
         lean = 0.0 if self._overlap is None else self._overlap.lean(turn)
         if not lean or self._parser.is_typed:
             return None
