@@ -12,6 +12,7 @@ from tml_ros.training.corpus import Part, save
 from tml_ros.training.corpus_texts import COMMAND_WORDS
 from tml_ros.training.keyword_net import Settings, main, train
 from tml_ros.training.keyword_rows import UNASKED, Rows, _answers, _Said, is_kept_aside
+from tml_ros.training.spectra import bent
 
 
 def pieces():
@@ -75,6 +76,28 @@ def test_a_word_in_the_middle_of_others_is_not_told(before_s, behind_s, wanted):
     assert told_at(_answers(around, 800), 3.5 + 0.4) == wanted
 
 
+def test_under_a_row_lies_the_noise_of_a_microphone(folder, monkeypatch):
+    def faintest(level_dbfs):
+        monkeypatch.setattr(keyword_rows, "_HISS_SHARE", 1.0)
+        monkeypatch.setattr(keyword_rows, "_HISS_DBFS", (level_dbfs, level_dbfs))
+        rows = Rows(folder)
+        return min(float(np.quantile(rows.row(400, (0, number)).frames[:, -1], 0.05)) for number in range(10))
+
+    white = Rows(folder)._spectra.of_sound(np.random.default_rng(0).standard_normal(64_000).astype(np.float32))
+    floor = float(np.quantile(white[:, -1], 0.05))
+    assert faintest(-50.0) == pytest.approx(floor - 50 * np.log(10) / 10, abs=0.3)
+    assert faintest(-120.0) < floor - 60 * np.log(10) / 10
+
+
+def test_a_bent_voice_begins_and_ends_as_it_was_and_is_uneven_in_between():
+    rng, ramp = np.random.default_rng(0), np.arange(60, dtype=np.float32)
+    later, higher = bent(np.tile(ramp[:, None], 80), rng), bent(np.tile(np.arange(80, dtype=np.float32), (60, 1)), rng)
+    for voice, even in ((later[:, 0], ramp), (higher[0], np.arange(80))):
+        assert voice.dtype == np.float32 and voice[[0, -1]] == pytest.approx(even[[0, -1]], abs=1e-3)
+        assert (np.diff(voice) > -1e-4).all() and 0.3 < np.abs(voice - even).max() < 12
+    assert bent(np.zeros((1, 80), np.float32), rng).shape == (1, 80)
+
+
 def test_some_people_are_kept_aside(folder, monkeypatch):
     voices = {f"speaker {number}" for number in range(1000)}
     aside = [voice for voice in voices if is_kept_aside(Part("word", "go", voice, "train", 0, 0, real=True))]
@@ -86,7 +109,7 @@ def test_some_people_are_kept_aside(folder, monkeypatch):
 
 
 def test_a_network_learns_words_and_the_command_goes_on_from_it(folder, tmp_path, capsys):
-    settings = Settings(steps=20, batch=4, workers=0)
+    settings = Settings(steps=12, batch=2, workers=0)
     rows = Rows(folder)
     one, again = train(rows, settings), train(rows, settings)
     for name, weights in one.state_dict().items():

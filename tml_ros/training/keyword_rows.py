@@ -13,9 +13,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from tml_ros.duplex.native.spotting import CHANNELS, FRAMES_PER_TOKEN, HEARD_FRAMES
+from tml_ros.records import SAMPLE_RATE_HZ
 from tml_ros.training.corpus import Part
 from tml_ros.training.corpus_texts import COMMAND_WORDS
-from tml_ros.training.spectra import Spectra, Spectrum, added, dressed, shifted
+from tml_ros.training.spectra import SILENT, Spectra, Spectrum, added, bent, dressed, shifted
 
 __all__ = ["UNASKED", "Row", "Rows", "is_kept_aside"]
 
@@ -35,12 +36,14 @@ _KINDS = {"command": 0.58, "word": 0.2, "sentence": 0.1, "talk": 0.06, "sound": 
 _TALK_ROWS = 0.25
 _FEW = 12.0
 """A word that so many people say is theirs in half of the cases; each of them says it as often as the others."""
+_BENT_SHARE = 0.6
 _NARROW_SHARE, _NARROW_HZ = 0.15, (3200.0, 4200.0)
 """Of voices, as of a telephone."""
 _SNR_DB, _LEVEL_DB = (0.0, 28.0), (-24.0, 6.0)
 _OTHER_TALK_SHARE, _OTHER_TALK_DB = 0.12, (6.0, 20.0)
+_HISS_SHARE, _HISS_DBFS, _HISS_S, _HISS_SEED = 0.9, (-90.0, -50.0), 30.0, 31
+"""A microphone's own noise, white."""
 _TALK_S = (0.8, 5.0)
-_SILENT = -16.2  # of a log-mel
 _LONG = ("talk", "meeting")
 
 
@@ -86,11 +89,13 @@ class Rows:
         self._real_talk = [part for part in self._talk if part.real]
         self._sentences = [part for part in parts if part.kind == "sentence" and " " in part.text]
         self._sounds = [part for part in parts if part.kind in ("hum", "cough", "knock")]
+        hiss = np.random.default_rng(_HISS_SEED).standard_normal(round(_HISS_S * SAMPLE_RATE_HZ))
+        self._hiss = self._spectra.of_sound(hiss.astype(np.float32))
 
     def row(self, frames: int, seed: tuple[int, ...]) -> Row:
         """Return a row of so many frames."""
         rng = np.random.default_rng(seed)
-        sound = np.full((frames, CHANNELS), _SILENT, np.float32)
+        sound = np.full((frames, CHANNELS), SILENT, np.float32)
         level_db = rng.uniform(*_LEVEL_DB)
         said = self._talked(sound, level_db, rng) if rng.random() < _TALK_ROWS else self._worded(sound, level_db, rng)
         return Row(self._in_noise(sound, level_db, rng), _answers(said, frames))
@@ -101,9 +106,12 @@ class Rows:
         kinds, shares = list(_KINDS), np.array(list(_KINDS.values()))
         while at < len(sound):
             word, part = self._drawn(str(rng.choice(kinds, p=shares)), rng)
-            voice = dressed(self._cut(part, rng), self._spectra.hz, rng)
+            voice = self._cut(part, rng)
+            if rng.random() < _BENT_SHARE:
+                voice = bent(voice, rng)
+            voice = dressed(voice, self._spectra.hz, rng)
             if rng.random() < _NARROW_SHARE:
-                voice = np.where(self._spectra.hz > rng.uniform(*_NARROW_HZ), _SILENT, voice)
+                voice = np.where(self._spectra.hz > rng.uniform(*_NARROW_HZ), SILENT, voice)
             voice = shifted(voice, level_db + rng.uniform(-3, 3))[: len(sound) - at]
             sound[at : at + len(voice)] = added(sound[at : at + len(voice)], voice)
             said.append(_Said(word, at, at + len(voice)))
@@ -156,6 +164,9 @@ class Rows:
         if rng.random() < 0.93:
             noise = self._spectra.noise(len(sound), rng, "train")
             sound = added(sound, shifted(noise, level_db - rng.uniform(*_SNR_DB)))
+        if rng.random() < _HISS_SHARE:
+            hiss = np.resize(np.roll(self._hiss, int(rng.integers(len(self._hiss))), 0), sound.shape)
+            sound = added(sound, shifted(hiss, rng.uniform(*_HISS_DBFS)))
         return sound
 
 

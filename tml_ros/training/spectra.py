@@ -21,15 +21,18 @@ from tml_ros.records import MICRO_TURN_SAMPLES
 from tml_ros.training import acoustics
 from tml_ros.training.corpus import Corpus, Part
 
-__all__ = ["Spectra", "Spectrum", "added", "banded", "dressed", "quantised", "shifted", "warped"]
+__all__ = ["SILENT", "Spectra", "Spectrum", "added", "banded", "bent", "dressed", "quantised", "shifted", "warped"]
 
 Spectrum = NDArray[np.float32]
+SILENT = -16.2
+"""A log-mel of no sound."""
 _FILE = "mel.f16"
 _FRAME = MICRO_TURN_SAMPLES // FRAMES_PER_TURN
 _DB = np.log(10) / 10
-_LOWEST = -16.2  # of a log-mel
 _TAIL_FRAMES = (1, 2, 3, 5, 8, 13, 20, 30, 45, 65)
 """Bounds of the pieces of which a room's tail is made."""
+_BENDS, _UNEVEN, _MOVED_CHANNELS = 5, 0.25, 1.0
+"""Into how many pieces a voice is cut either way, how much longer one is, and how far their bounds move."""
 _MADE_NOISES, _NOISE_TURNS = 48, 50
 
 
@@ -100,6 +103,17 @@ def dressed(voice: Spectrum, hz: NDArray[np.float64], rng: Generator) -> Spectru
     return _masked(voice, rng) if rng.random() < 0.4 else voice
 
 
+def bent(voice: Spectrum, rng: Generator) -> Spectrum:
+    """Return a voice that dwells on other parts of what it says and has other vowels: uneven both ways."""
+    length, channels = voice.shape
+    paces = np.exp(rng.normal(0, _UNEVEN, _BENDS))
+    knots = np.concatenate([[0.0], np.cumsum(paces)]) / paces.sum() * (length - 1)
+    frames = np.interp(np.linspace(0, _BENDS, length), np.arange(_BENDS + 1), knots)
+    moved = np.concatenate([[0.0], rng.normal(0, _MOVED_CHANNELS, _BENDS - 1), [0.0]])
+    places = np.arange(channels) + np.interp(np.linspace(0, _BENDS, channels), np.arange(_BENDS + 1), moved)
+    return _at(_at(voice, frames).T, np.clip(places, 0, channels - 1)).T
+
+
 def added(one: Spectrum, other: Spectrum) -> Spectrum:
     """Return the spectrum of two sounds at once."""
     most = np.maximum(one, other)
@@ -132,8 +146,12 @@ def quantised(voice: Spectrum, shape: NativeShape) -> NDArray[np.uint8]:
 
 
 def _stretched(voice: Spectrum, count: int) -> Spectrum:
-    places = np.linspace(0, len(voice) - 1, count)
-    low = np.minimum(places.astype(np.int64), len(voice) - 2) if len(voice) > 1 else np.zeros(count, np.int64)
+    return _at(voice, np.linspace(0, len(voice) - 1, count))
+
+
+def _at(voice: Spectrum, places: NDArray[np.float64]) -> Spectrum:
+    """Return rows between the rows."""
+    low = np.maximum(np.minimum(places.astype(np.int64), len(voice) - 2), 0)
     share = (places - low).astype(np.float32)[:, None]
     return np.asarray(voice[low] * (1 - share) + voice[np.minimum(low + 1, len(voice) - 1)] * share, np.float32)
 
@@ -165,9 +183,9 @@ def _masked(voice: Spectrum, rng: Generator) -> Spectrum:
     voice = voice.copy()
     for _ in range(1 + len(voice) // 60):
         begin = int(rng.integers(len(voice)))
-        voice[begin : begin + int(rng.integers(1, 7))] = _LOWEST
+        voice[begin : begin + int(rng.integers(1, 7))] = SILENT
     begin = int(rng.integers(voice.shape[1]))
-    voice[:, begin : begin + int(rng.integers(1, 10))] = _LOWEST
+    voice[:, begin : begin + int(rng.integers(1, 10))] = SILENT
     return voice
 
 
