@@ -92,7 +92,7 @@ def train(scenes: Sequence[Shown], settings: Settings, net: SightNet | None = No
     net.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     look: nn.Module = _Look(net)
     if place.world > 1:
-        look = DistributedDataParallel(look, broadcast_buffers=False)
+        look = DistributedDataParallel(look, forward_sync_buffers=False)
     average.load_state_dict(net.state_dict())
     optimiser = torch.optim.AdamW(net.parameters(), settings.rate, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(

@@ -46,9 +46,9 @@ _UNSAID_BUT_TAUGHT = -1.5
 """The same where a lab has taught the sentence: its letters are practised, and somebody wants it to be heard."""
 _UNSPELLED = -1.0
 """What speaks against an intent of which no letter tells."""
-_A_WORD, _MOST_WORD, _LEAST_WORD = 0.6, 6.0, -1.5
+_A_WORD, _MOST_WORD, _LEAST_WORD = 0.8, 6.0, -1.5
 """How much counts what the network for single words says, and between which logarithms of odds it is believed."""
-_UNSAID_WORD = -2.0
+_UNSAID_WORD = -2.5
 """Odds of a word that is not put out, and need not be spelled."""
 _SMOOTH = 3
 """Over so many tokens its odds are averaged,"""
