@@ -37,6 +37,7 @@ _TALK_ROWS = 0.25
 _FEW = 12.0
 """A word that so many people say is theirs in half of the cases; each of them says it as often as the others."""
 _BENT_SHARE = 0.6
+"""Of voices, so that few people are as many."""
 _NARROW_SHARE, _NARROW_HZ = 0.15, (3200.0, 4200.0)
 """Of voices, as of a telephone."""
 _SNR_DB, _LEVEL_DB = (0.0, 28.0), (-24.0, 6.0)
