@@ -16,7 +16,7 @@ from tml_ros.duplex.native.spotting import CHANNELS, FRAMES_PER_TOKEN, HEARD_FRA
 from tml_ros.records import SAMPLE_RATE_HZ
 from tml_ros.training.corpus import Part
 from tml_ros.training.corpus_texts import COMMAND_WORDS
-from tml_ros.training.spectra import SILENT, Spectra, Spectrum, added, bent, dressed, shifted
+from tml_ros.training.spectra import SILENT, Spectra, Spectrum, added, bent, dressed, repeated, shifted
 
 __all__ = ["UNASKED", "Row", "Rows", "is_kept_aside"]
 
@@ -160,13 +160,13 @@ class Rows:
     def _in_noise(self, sound: Spectrum, level_db: float, rng: Generator) -> Spectrum:
         if rng.random() < _OTHER_TALK_SHARE:
             talk = self._spectra.of(self._real_talk[int(rng.integers(len(self._real_talk)))])
-            talk = np.resize(np.roll(talk, int(rng.integers(len(talk))), 0), sound.shape)
+            talk = repeated(talk, len(sound), rng)
             sound = added(sound, shifted(talk, level_db - rng.uniform(*_OTHER_TALK_DB)))
         if rng.random() < 0.93:
             noise = self._spectra.noise(len(sound), rng, "train")
             sound = added(sound, shifted(noise, level_db - rng.uniform(*_SNR_DB)))
         if rng.random() < _HISS_SHARE:
-            hiss = np.resize(np.roll(self._hiss, int(rng.integers(len(self._hiss))), 0), sound.shape)
+            hiss = repeated(self._hiss, len(sound), rng)
             sound = added(sound, shifted(hiss, rng.uniform(*_HISS_DBFS)))
         return sound
 

@@ -21,7 +21,9 @@ from tml_ros.records import MICRO_TURN_SAMPLES
 from tml_ros.training import acoustics
 from tml_ros.training.corpus import Corpus, Part
 
-__all__ = ["SILENT", "Spectra", "Spectrum", "added", "banded", "bent", "dressed", "quantised", "shifted", "warped"]
+__all__ = [
+    "SILENT", "Spectra", "Spectrum", "added", "banded", "bent", "dressed", "quantised", "repeated", "shifted", "warped",
+]  # fmt: skip
 
 Spectrum = NDArray[np.float32]
 SILENT = -16.2
@@ -71,7 +73,7 @@ class Spectra:
             noise = self.of(recorded[int(rng.integers(len(recorded)))])
         else:
             noise = self._made[int(rng.integers(len(self._made)))]
-        return np.resize(np.roll(noise, int(rng.integers(len(noise))), 0), (frames, noise.shape[1]))
+        return repeated(noise, frames, rng)
 
     def of_sound(self, sound: NDArray[np.float32]) -> Spectrum:
         """Measure a sound, [N] to [F, M]."""
@@ -121,6 +123,11 @@ def added(one: Spectrum, other: Spectrum) -> Spectrum:
     return np.asarray(most + np.log(1 + lesser), np.float32)  # twice as fast as logaddexp
 
 
+def repeated(sound: Spectrum, frames: int, rng: Generator) -> Spectrum:
+    """Return so many frames of a sound that begins anywhere, again and again."""
+    return np.resize(np.roll(sound, int(rng.integers(len(sound))), 0), (frames, sound.shape[1]))
+
+
 def shifted(voice: Spectrum, level_db: float) -> Spectrum:
     """Return a voice at another level."""
     return np.asarray(voice + np.float32(level_db * _DB), np.float32)
@@ -128,10 +135,7 @@ def shifted(voice: Spectrum, level_db: float) -> Spectrum:
 
 def warped(voice: Spectrum, hz: NDArray[np.float64], size: float) -> Spectrum:
     """Return the voice of somebody whose mouth and throat are ``size`` times as long."""
-    places = np.interp(hz * size, hz, np.arange(len(hz)))
-    low = np.minimum(places.astype(np.int64), len(hz) - 2)
-    share = (places - low).astype(np.float32)
-    return np.asarray(voice[:, low] * (1 - share) + voice[:, low + 1] * share, np.float32)
+    return _at(voice.T, np.interp(hz * size, hz, np.arange(len(hz)))).T
 
 
 def banded(voice: Spectrum, hz: NDArray[np.float64], rng: Generator) -> Spectrum:
